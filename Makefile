@@ -1,0 +1,63 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+# What the demo and the tests run: losetup, mount, partx, blkid, mkfs.ext4, strace, zstd, mkfs.xfs, fusermount3.
+SYSTEM_PACKAGES := mount util-linux e2fsprogs strace zstd xfsprogs fuse3
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo test check format coverage clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## create .venv and install the library and its tools there
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is missing or older than 3.11: name another one, as in 'make setup PYTHON=python3.12'." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module: on Debian, 'apt-get install python3-venv' brings it." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+system: ## install the Debian packages that the demo and the tests use (as root)
+	@command -v dpkg-query >/dev/null || { \
+		echo "Not a Debian system; please see to these yourself: $(SYSTEM_PACKAGES)"; exit 0; }; \
+	missing=; \
+	for package in $(SYSTEM_PACKAGES); do \
+		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
+	done; \
+	test -n "$$missing" || exit 0; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing:$$missing"; \
+		export DEBIAN_FRONTEND=noninteractive; \
+		{ apt-get -qq update && apt-get -qq install --yes --no-install-recommends $$missing; } </dev/null && exit 0; \
+	fi; \
+	echo "Missing packages:$$missing (as root: apt-get install$$missing). What needs them is skipped or fails." >&2
+
+demo: setup system ## run the main job on real images
+	$(BIN)/python examples/pipeline.py
+
+test: setup system check ## set up, then run every check and every test
+	$(BIN)/python -m pytest
+
+check: setup ## lint, formatting, types, and the layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## put the code in order
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+coverage: setup system ## run the tests and show the lines and branches they miss
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
