@@ -1,0 +1,31 @@
+"""What Linux does with loop devices, wrapped and nothing more: no policy, no retry, no logging.
+
+``Kernel`` is the seam: ``LinuxKernel`` asks the real one, ``ntt_loops.testing.MemoryKernel`` plays it, and both pass
+one contract suite. The F-numbers in comments are those of docs/kernel-facts.md.
+"""
+
+from __future__ import annotations
+
+from ntt_loops._kernel.protocol import Handle, Kernel, StuckError
+from ntt_loops._kernel.values import (
+    BoundDevice,
+    LoopConfig,
+    LoopStatus,
+    Mount,
+    Opener,
+    PartitionNode,
+    Process,
+)
+
+__all__ = [
+    "BoundDevice",
+    "Handle",
+    "Kernel",
+    "LoopConfig",
+    "LoopStatus",
+    "Mount",
+    "Opener",
+    "PartitionNode",
+    "Process",
+    "StuckError",
+]

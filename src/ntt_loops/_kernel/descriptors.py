@@ -1,0 +1,59 @@
+"""Descriptors that neither a signal nor a fork can lose.
+
+A bare int from ``os.open`` is lost when KeyboardInterrupt arrives before it is stored, and with it the device it keeps
+bound. So a descriptor is born as an ``io.FileIO`` inside one C call: from its first moment some reference, or its
+deallocation, closes it.
+
+A forked child inherits every descriptor, O_CLOEXEC or not, and would keep the device bound after its parent has closed
+it (F13). So each is registered in the same step, and a child closes them all before it runs anything else.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import weakref
+from itertools import starmap
+
+_lock = threading.RLock()
+_descriptors: weakref.WeakSet[io.FileIO] = weakref.WeakSet()
+
+
+def open_descriptor(path: str | bytes | os.PathLike[str], flags: int, mode: int = 0o600) -> io.FileIO:
+    """Open ``path`` with O_CLOEXEC and return a registered descriptor; ``os.read`` and the like go on its number."""
+    with _lock:
+        # map and starmap are C: between open(2) and the FileIO that owns the number no Python code runs.
+        try:
+            descriptor = next(map(io.FileIO, starmap(os.open, [(path, flags | os.O_CLOEXEC, mode)])))
+        except IsADirectoryError as error:
+            # FileIO refuses a directory without closing the number it was given, and names it as the error's file.
+            if isinstance(error.filename, int):
+                os.close(error.filename)
+            raise IsADirectoryError(error.errno, error.strerror, os.fspath(path)) from None
+        _descriptors.add(descriptor)
+    return descriptor
+
+
+def open_numbers() -> list[int]:
+    """Return the descriptor numbers that are open now, for tests of leaks."""
+    with _lock:
+        return sorted(one.fileno() for one in _descriptors if not one.closed)
+
+
+def _close_in_child() -> None:
+    global _lock  # noqa: PLW0603 - the parent's lock is held by a thread that does not exist here
+    _lock = threading.RLock()
+    for descriptor in list(_descriptors):
+        descriptor.close()
+
+
+def _hold_before_fork() -> None:
+    _lock.acquire()
+
+
+def _go_on_in_parent() -> None:
+    _lock.release()
+
+
+os.register_at_fork(before=_hold_before_fork, after_in_parent=_go_on_in_parent, after_in_child=_close_in_child)

@@ -1,0 +1,74 @@
+"""Calls that may never return, made in a child process (F21).
+
+The child is killed at its deadline. One that even SIGKILL does not end - it sleeps in the kernel - is left behind:
+it holds nothing but a copy of the descriptor, and goes when the storage answers or is taken away.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ntt_loops._kernel.protocol import StuckError
+
+if TYPE_CHECKING:
+    import io
+
+_CHILD = str(Path(__file__).with_name("guarded_child.py"))
+#: Children that outlived their deadline, kept so that they are reaped when they end.
+_left_behind: list[subprocess.Popen[bytes]] = []
+
+
+def call(operation: str, *arguments: str, descriptor: io.FileIO | None = None, within: float) -> bytes:
+    """Make one call in a child; OSError as if it were made here, StuckError when it does not end in time."""
+    child = _start(operation, *arguments, descriptor=descriptor)
+    return _outcome(child, operation, within)
+
+
+def close(descriptor: io.FileIO, *, within: float) -> None:
+    """Let a child make the last close: this process's own is then never the one that writes back and unbinds."""
+    child = _start("hold", descriptor=descriptor)
+    descriptor.close()
+    _outcome(child, "close", within)
+
+
+def _start(operation: str, *arguments: str, descriptor: io.FileIO | None) -> subprocess.Popen[bytes]:
+    _reap()
+    number = () if descriptor is None else (descriptor.fileno(),)
+    command = [sys.executable, "-I", "-S", _CHILD, operation, *map(str, number), *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=number
+    )
+
+
+def _outcome(child: subprocess.Popen[bytes], operation: str, within: float) -> bytes:
+    try:
+        output, _ = child.communicate(b"\n", timeout=max(within, 0.05))
+    except subprocess.TimeoutExpired:
+        _leave_behind(child)
+        message = f"{operation} did not return within {within:.1f} s: the storage does not answer"
+        raise StuckError(message) from None
+    except BaseException:
+        _leave_behind(child)
+        raise
+    kind, _, rest = output.partition(b" ")
+    if kind == b"ok":
+        return bytes.fromhex(rest.decode("ascii"))
+    number = int(rest or b"5")
+    raise OSError(number, os.strerror(number))
+
+
+def _leave_behind(child: subprocess.Popen[bytes]) -> None:
+    child.kill()
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()
+    _left_behind.append(child)
+    _reap()
+
+
+def _reap() -> None:
+    _left_behind[:] = [child for child in _left_behind if child.poll() is None]

@@ -1,0 +1,236 @@
+"""The real kernel."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from ntt_loops._kernel import abi, commands, guarded, ioctls, mountinfo, processes, swaps, sysfs
+from ntt_loops._kernel.descriptors import open_descriptor
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Sequence
+
+    from ntt_loops._kernel.protocol import Handle
+    from ntt_loops._kernel.values import (
+        BoundDevice,
+        LoopConfig,
+        LoopStatus,
+        Mount,
+        Opener,
+        PartitionNode,
+        Process,
+    )
+
+LOOP_CONTROL = "/dev/loop-control"
+
+
+class LinuxKernel:
+    """``Kernel`` by ioctl, sysfs and /proc. Needs read access to the nodes in /dev; CAP_SYS_ADMIN for partitions."""
+
+    def __init__(self) -> None:
+        self._boot_id = ""
+        self._process: Process | None = None
+
+    def boot_id(self) -> str:
+        """Return /proc/sys/kernel/random/boot_id."""
+        if not self._boot_id:
+            self._boot_id = (sysfs.read_attribute("/proc/sys/kernel/random/boot_id") or b"").decode("ascii")
+        return self._boot_id
+
+    def uptime(self) -> float:
+        """Return CLOCK_BOOTTIME in seconds."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def process(self) -> Process:
+        """Return the calling process."""
+        if self._process is None or self._process.pid != os.getpid():  # a forked child is another one
+            self._process = processes.current()
+        return self._process
+
+    def is_alive(self, process: Process) -> bool | None:
+        """Whether that very process lives."""
+        return processes.is_alive(process)
+
+    def command(self, pid: int) -> str:
+        """Return /proc/PID/comm."""
+        return processes.command(pid)
+
+    def get_free(self) -> int:
+        """LOOP_CTL_GET_FREE."""
+        with open_descriptor(LOOP_CONTROL, os.O_RDWR) as control:
+            return ioctls.ctl_get_free(control.fileno())
+
+    def next_free(self, after: int) -> int:
+        """Return the next number without ``loop/`` in sysfs, made by LOOP_CTL_ADD where there is no such device."""
+        number = after + 1
+        while sysfs.is_bound(number):
+            number += 1
+        if not sysfs.exists(number):
+            with open_descriptor(LOOP_CONTROL, os.O_RDWR) as control:
+                _add(control.fileno(), number)
+        return number
+
+    def open(self, number: int, *, writable: bool = False, exclusive: bool = False) -> Handle:
+        """Open /dev/loopN: read-only unless asked, which no udev rule sees as a change (F26)."""
+        flags = (os.O_RDWR if writable else os.O_RDONLY) | (os.O_EXCL if exclusive else 0)
+        return open_descriptor(self.node(number), flags)
+
+    def configure(self, handle: Handle, image: io.FileIO, config: LoopConfig) -> None:
+        """LOOP_CONFIGURE."""
+        ioctls.configure(_number_of(handle), image.fileno(), config)
+
+    def get_status(self, handle: Handle, *, within: float | None = None) -> LoopStatus:
+        """LOOP_GET_STATUS64."""
+        return ioctls.status_of(_loop_info(handle, within))
+
+    def set_autoclear(self, handle: Handle, *, on: bool, within: float | None = None) -> None:
+        """LOOP_GET_STATUS64, then LOOP_SET_STATUS64 with that flag."""
+        info = ioctls.with_autoclear(_loop_info(handle, within), on=on)
+        if within is None:
+            ioctls.set_status(_number_of(handle), info)
+        else:
+            _child_ioctl(handle, abi.LOOP_SET_STATUS64, info, within)
+
+    def clear(self, handle: Handle) -> None:
+        """LOOP_CLR_FD."""
+        ioctls.clear(_number_of(handle))
+
+    def flush(self, handle: Handle, *, within: float | None = None) -> None:
+        """fsync(2), which works on a read-only descriptor of a block device too (F18)."""
+        if within is None:
+            os.fsync(_number_of(handle))
+        else:
+            guarded.call("fsync", descriptor=_file(handle), within=within)
+
+    def close(self, handle: Handle, *, within: float | None = None) -> None:
+        """close(2)."""
+        if within is None or handle.closed:
+            handle.close()
+        else:
+            guarded.close(_file(handle), within=within)
+
+    def get_diskseq(self, handle: Handle) -> int | None:
+        """BLKGETDISKSEQ."""
+        return ioctls.get_diskseq(_number_of(handle))
+
+    def get_size_bytes(self, handle: Handle) -> int:
+        """BLKGETSIZE64."""
+        return ioctls.get_size_bytes(_number_of(handle))
+
+    def delete_partition(self, handle: Handle, partition: int) -> None:
+        """BLKPG_DEL_PARTITION."""
+        ioctls.delete_partition(_number_of(handle), partition)
+
+    def bound_numbers(self) -> list[int]:
+        """Return the numbers of all bound devices."""
+        return sysfs.bound_numbers()
+
+    def is_bound(self, number: int) -> bool:
+        """Whether anything is bound."""
+        return sysfs.is_bound(number)
+
+    def look(self, number: int) -> BoundDevice | None:
+        """Return what is bound to a number."""
+        return sysfs.look(number)
+
+    def diskseq(self, number: int) -> int | None:
+        """Return sysfs' diskseq."""
+        return sysfs.diskseq(number)
+
+    def size_bytes(self, number: int) -> int:
+        """Return sysfs' size."""
+        return sysfs.size_bytes(number)
+
+    def rdev(self, number: int) -> int | None:
+        """Return sysfs' device number."""
+        return sysfs.rdev(f"loop{number}")
+
+    def partitions(self, number: int) -> list[PartitionNode]:
+        """Return the partitions of a device."""
+        return sysfs.partitions(number)
+
+    def mounts(self) -> list[Mount]:
+        """Return the mounts of block devices in every mount namespace."""
+        return mountinfo.block_mounts()
+
+    def openers(self, rdevs: frozenset[int]) -> list[Opener]:
+        """Return the processes that have one of these devices open."""
+        ours = mountinfo.read("self")
+        return processes.openers(rdevs, lambda path: mountinfo.may_hang(path, ours))
+
+    def swaps(self) -> list[tuple[int, bytes]]:
+        """Return the block devices in /proc/swaps."""
+        return swaps.block_devices()
+
+    def sysfs_holders(self, number: int) -> list[tuple[str, str]]:
+        """Return what is stacked on a device."""
+        return sysfs.holders(number)
+
+    def loops_on(self, rdevs: frozenset[int]) -> list[tuple[int, int]]:
+        """Return the loop devices whose backing file is one of these devices."""
+        found = ((number, _backing_rdev(number)) for number in sysfs.bound_numbers())
+        return [(number, rdev) for number, rdev in found if rdev is not None and rdev in rdevs]
+
+    def unmount(self, mount_point: bytes, *, within: float) -> None:
+        """Run umount(8)."""
+        commands.umount(mount_point, within=within)
+
+    def file_id(self, path: bytes, *, within: float | None = None) -> tuple[int, int]:
+        """stat(2)."""
+        if within is not None:
+            dev, inode = guarded.call("stat", path.hex(), within=within).split()
+            return int(dev), int(inode)
+        found = os.stat(path)
+        return found.st_dev, found.st_ino
+
+    def real_path(self, path: bytes, *, within: float | None = None) -> bytes:
+        """realpath(3), where the last parts may be missing."""
+        if within is not None:
+            return guarded.call("realpath", os.path.abspath(path).hex(), within=within)
+        return os.path.realpath(path)
+
+    def may_hang(self, paths: Sequence[bytes]) -> list[bool]:
+        """Judge by the file system types in this process's mountinfo."""
+        ours = mountinfo.read("self")
+        return [mountinfo.may_hang(path, ours) for path in paths]
+
+    def node(self, number: int, partition: int | None = None) -> Path:
+        """Return /dev/loopN or /dev/loopNpM."""
+        return Path(f"/dev/loop{number}" if partition is None else f"/dev/loop{number}p{partition}")
+
+
+def _file(handle: Handle) -> io.FileIO:
+    return cast("io.FileIO", handle)
+
+
+def _number_of(handle: Handle) -> int:
+    return _file(handle).fileno()
+
+
+def _loop_info(handle: Handle, within: float | None) -> bytes:
+    if within is None:
+        return ioctls.get_status(_number_of(handle))
+    return _child_ioctl(handle, abi.LOOP_GET_STATUS64, bytes(abi.LOOP_INFO64.size), within)
+
+
+def _child_ioctl(handle: Handle, request: int, argument: bytes, within: float) -> bytes:
+    return guarded.call("ioctl", str(request), argument.hex(), descriptor=_file(handle), within=within)
+
+
+def _add(control: int, number: int) -> None:
+    try:
+        ioctls.ctl_add(control, number)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
+
+
+def _backing_rdev(number: int) -> int | None:
+    """Return the block device that a loop device is bound to; only a path below /dev is asked (F21)."""
+    path = sysfs.read_attribute(f"{sysfs.BLOCK}/loop{number}/loop/backing_file") or b""
+    return processes.block_rdev(path) if path.startswith(b"/dev/") else None

@@ -1,0 +1,126 @@
+"""/proc/PID/mountinfo: what is mounted, in every mount namespace that some process lives in (F25)."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+from ntt_loops._kernel import processes
+from ntt_loops._kernel.values import Mount
+
+#: File systems that answer without another machine or process. On any other one a call may never return (F21).
+LOCAL_FSTYPES = frozenset(
+    (
+        *(
+            "bcachefs",
+            "btrfs",
+            "devtmpfs",
+            "erofs",
+            "exfat",
+            "ext2",
+            "ext3",
+            "ext4",
+            "f2fs",
+            "hfs",
+            "hfsplus",
+            "iso9660",
+        ),
+        *("jfs", "msdos", "nilfs2", "ntfs3", "overlay", "ramfs", "reiserfs", "rootfs", "squashfs", "tmpfs", "udf"),
+        *("vfat", "xfs", "zfs"),
+    )
+)
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
+
+
+class Line(NamedTuple):
+    """One line of mountinfo."""
+
+    rdev: int
+    mount_point: bytes
+    fstype: str
+    source: bytes
+
+
+def read(pid: int | str) -> list[Line]:
+    """Return the mounts of a process's namespace, in the order they were made; none where the process is gone."""
+    try:
+        with open(f"/proc/{pid}/mountinfo", "rb") as table:
+            return [parse(line) for line in table]
+    except OSError as error:
+        if processes.is_hidden(error):
+            return []
+        raise
+
+
+def parse(line: bytes) -> Line:
+    """Read one line: ``36 35 98:0 /mnt1 /mnt2 rw master:1 - ext3 /dev/root rw``."""
+    fields = line.rstrip(b"\n").split(b" ")
+    major, minor = fields[2].split(b":")
+    behind = fields.index(b"-", 6)
+    return Line(
+        os.makedev(int(major), int(minor)),
+        unescape(fields[4]),
+        fields[behind + 1].decode("ascii", "replace"),
+        unescape(fields[behind + 2]),
+    )
+
+
+def unescape(field: bytes) -> bytes:
+    """Undo the kernel's octal escapes for blank, tab, newline, backslash and #."""
+    return _ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), field) if b"\\" in field else field
+
+
+def block_mounts() -> list[Mount]:
+    """Return the mounts that stand on a block device, those of a namespace once."""
+    ours = processes.namespace("self", "mnt")
+    return [mount for space, pid in _namespaces(ours).items() for mount in _mounts_of(pid, is_ours=space == ours)]
+
+
+def _mounts_of(pid: int, *, is_ours: bool) -> list[Mount]:
+    command = processes.command(pid)
+    lines = read(pid)
+    last = {line.mount_point: line for line in lines}
+    return [
+        Mount(
+            rdev, line.mount_point, line.fstype, line.source, pid, command, is_ours, last[line.mount_point] is not line
+        )
+        for line in lines
+        if (rdev := _block_rdev(line)) is not None
+    ]
+
+
+def _namespaces(ours: int | None) -> dict[int, int]:
+    """Return one process for each mount namespace, this one's first."""
+    found = {} if ours is None else {ours: os.getpid()}
+    for pid in processes.pids():
+        space = processes.namespace(pid, "mnt")
+        if space is not None:
+            found.setdefault(space, pid)
+    return found
+
+
+def _block_rdev(line: Line) -> int | None:
+    """Return the device a mount stands on.
+
+    btrfs and its like show an anonymous device (major 0); there the source says which one. It is asked only below
+    /dev, where a stat cannot hang.
+    """
+    if os.major(line.rdev) != 0:
+        return line.rdev
+    if not line.source.startswith(b"/dev/"):
+        return None
+    return processes.block_rdev(line.source)
+
+
+def may_hang(path: bytes, lines: list[Line]) -> bool:
+    """Tell whether an absolute path lies on storage that may never answer (F21); touches nothing.
+
+    The longest mount point that is a prefix decides, of two mounts on one point the later.
+    """
+    best: Line | None = None
+    for line in lines:
+        point = line.mount_point.rstrip(b"/") + b"/"
+        if path.startswith(point) and (best is None or len(line.mount_point) >= len(best.mount_point)):
+            best = line
+    return best is None or best.fstype not in LOCAL_FSTYPES

@@ -1,0 +1,137 @@
+"""/proc: which processes there are, and what they have open."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from ntt_loops._kernel.values import Opener, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: How /proc says that the process went while it was read.
+_GONE = (errno.ENOENT, errno.ESRCH)
+#: Fields of /proc/PID/stat behind the command's closing parenthesis.
+_STATE, _THREADS, _START_TICKS = 0, 17, 19
+_STAT_BYTES = 4096
+
+
+def is_gone(error: OSError) -> bool:
+    """Whether the error means that the process ended."""
+    return error.errno in _GONE
+
+
+def is_hidden(error: OSError) -> bool:
+    """Whether the error means that the process ended, or that this one may not look into it."""
+    return is_gone(error) or error.errno in (errno.EACCES, errno.EPERM)
+
+
+def block_rdev(path: str | bytes) -> int | None:
+    """Return the number of the block device at a path; None where there is none.
+
+    Character devices are told apart: /dev/vcs has the numbers of /dev/loop0.
+    """
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        if is_hidden(error) or error.errno in (errno.ENOTDIR, errno.ENXIO):
+            return None
+        raise
+    return status.st_rdev if stat.S_ISBLK(status.st_mode) else None
+
+
+def pids() -> Iterator[int]:
+    """Yield the processes of this pid namespace."""
+    return (int(name) for name in os.listdir("/proc") if name.isdecimal())
+
+
+def current() -> Process:
+    """Return this process."""
+    fields = _stat("self")
+    space = namespace("self", "pid")
+    if fields is None or space is None:
+        message = "/proc is not mounted: a process cannot be told from a later one with its pid"
+        raise OSError(errno.ENOSYS, message)
+    return Process(os.getpid(), int(fields[_START_TICKS]), space)
+
+
+def is_alive(process: Process) -> bool | None:
+    """Whether that process lives, judged by its start time too; None where it is of another pid namespace."""
+    if process.pid_namespace != namespace("self", "pid"):
+        return None
+    fields = _stat(process.pid)
+    if fields is None or int(fields[_START_TICKS]) != process.start_ticks:
+        return False
+    # A zombie has closed its descriptors, unless only its first thread ended.
+    return fields[_STATE] not in (b"Z", b"X") or int(fields[_THREADS]) > 1
+
+
+def _stat(pid: int | str) -> list[bytes] | None:
+    text = _read(f"/proc/{pid}/stat")
+    return text.rpartition(b")")[2].split() if text else None
+
+
+def command(pid: int) -> str:
+    """Return the command name, at most 15 bytes; empty where the process is gone.
+
+    Not its arguments: reading them may wait for ever on a process that hangs.
+    """
+    return os.fsdecode((_read(f"/proc/{pid}/comm") or b"").removesuffix(b"\n"))
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with io.FileIO(path) as file:
+            return file.read(_STAT_BYTES)
+    except OSError as error:
+        if is_gone(error):
+            return None
+        raise
+
+
+def namespace(pid: int | str, kind: str) -> int | None:
+    """Return the id of a process's namespace; None where it is gone or may not be seen."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/{kind}").st_ino
+    except OSError as error:
+        if is_hidden(error):
+            return None
+        raise
+
+
+def openers(rdevs: frozenset[int], may_hang: Callable[[bytes], bool]) -> list[Opener]:
+    """Return the processes that have one of these block devices open, each path once.
+
+    ``may_hang`` tells of a path whether it lies on storage that may not answer: such a file is not asked (F21).
+    """
+    found = []
+    for pid in pids():
+        files = {
+            (path, block_rdev(f"/proc/{pid}/fd/{number}")) for number, path in _open_files(pid) if not may_hang(path)
+        }
+        found += [Opener(pid, command(pid), path, rdev) for path, rdev in files if rdev in rdevs]
+    return found
+
+
+def _open_files(pid: int) -> Iterator[tuple[str, bytes]]:
+    """Yield number and target of a process's descriptors that have a path."""
+    folder = f"/proc/{pid}/fd"
+    try:
+        numbers = os.listdir(folder)
+    except OSError as error:
+        if is_hidden(error):
+            return
+        raise
+    for number in numbers:
+        try:
+            path = os.readlink(f"{folder}/{number}".encode())
+        except OSError as error:
+            if not is_hidden(error):
+                raise
+        else:
+            if path.startswith(b"/"):
+                yield number, path

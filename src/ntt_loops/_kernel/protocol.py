@@ -1,0 +1,158 @@
+"""The seam between ntt_loops and the kernel.
+
+Errors are plain ``OSError`` with the errno that Linux gives. A method with ``within`` runs in this process when it is
+None; with a number of seconds it runs in a child process that is killed or left behind after that time, because on hung
+storage even SIGKILL may not end such a call (F21). Then it raises StuckError.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import io
+    import os
+    from collections.abc import Sequence
+
+    from ntt_loops._kernel.values import (
+        BoundDevice,
+        LoopConfig,
+        LoopStatus,
+        Mount,
+        Opener,
+        PartitionNode,
+        Process,
+    )
+
+
+class StuckError(TimeoutError):
+    """The storage behind a device did not answer in time; the call may still be under way (F21)."""
+
+
+class Handle(Protocol):
+    """An open device. Collected or closed, it is one opener less."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+
+    def close(self) -> None:
+        """Close it; again does nothing."""
+
+
+class Kernel(Protocol):
+    """Loop devices, and who uses them."""
+
+    # -- this machine and this process
+
+    def boot_id(self) -> str:
+        """Return the id of this boot; diskseq and pids mean nothing beyond it."""
+
+    def uptime(self) -> float:
+        """Return seconds since boot, sleep included: unlike the wall clock nobody sets it back."""
+
+    def process(self) -> Process:
+        """Return the calling process."""
+
+    def is_alive(self, process: Process) -> bool | None:
+        """Whether that very process lives; None where it is of another pid namespace and cannot be seen."""
+
+    def command(self, pid: int) -> str:
+        """Return the command name of a process; empty where it is gone."""
+
+    # -- loop-control
+
+    def get_free(self) -> int:
+        """LOOP_CTL_GET_FREE: a number that is free now; nothing reserves it (F1)."""
+
+    def next_free(self, after: int) -> int:
+        """Return a higher number that is not bound, made where it does not exist."""
+
+    # -- one device
+
+    def open(self, number: int, *, writable: bool = False, exclusive: bool = False) -> Handle:
+        """Open a device; ``exclusive`` is a claim: EBUSY while it or a partition is mounted or claimed (F23)."""
+
+    def configure(self, handle: Handle, image: io.FileIO, config: LoopConfig) -> None:
+        """LOOP_CONFIGURE: bind the image in one step (F2). EBUSY: somebody was faster."""
+
+    def get_status(self, handle: Handle, *, within: float | None = None) -> LoopStatus:
+        """LOOP_GET_STATUS64; ENXIO when nothing is bound, or the detach is under way (F17)."""
+
+    def set_autoclear(self, handle: Handle, *, on: bool, within: float | None = None) -> None:
+        """LOOP_SET_STATUS64 with nothing else changed (F12); it takes some 10 ms (F34)."""
+
+    def clear(self, handle: Handle) -> None:
+        """LOOP_CLR_FD: never EBUSY. With other openers it arms AUTOCLEAR instead, and says 0 (F16)."""
+
+    def flush(self, handle: Handle, *, within: float | None = None) -> None:
+        """Fsync the device: what was written is in the image, or EIO - once (F18)."""
+
+    def close(self, handle: Handle, *, within: float | None = None) -> None:
+        """Close; the last close may write back and unbind, so it may hang where the image does."""
+
+    def get_diskseq(self, handle: Handle) -> int | None:
+        """BLKGETDISKSEQ: the number of this attachment since boot; None before 5.15 (F8)."""
+
+    def get_size_bytes(self, handle: Handle) -> int:
+        """BLKGETSIZE64."""
+
+    def delete_partition(self, handle: Handle, partition: int) -> None:
+        """BLKPG_DEL_PARTITION; works also after a CLR_FD that took (F37)."""
+
+    # -- sysfs: opens no device, so disturbs nobody (F36)
+
+    def bound_numbers(self) -> list[int]:
+        """Return the numbers of all bound devices, those of size 0 too."""
+
+    def is_bound(self, number: int) -> bool:
+        """Whether anything is bound, a detach under way included (F17)."""
+
+    def look(self, number: int) -> BoundDevice | None:
+        """Return what is bound to a number; None when nothing is."""
+
+    def diskseq(self, number: int) -> int | None:
+        """Return sysfs' diskseq; None before 5.15 or where there is no such device."""
+
+    def size_bytes(self, number: int) -> int:
+        """Return sysfs' size; 0 where there is no such device."""
+
+    def rdev(self, number: int) -> int | None:
+        """Return the device number of the whole disk (F9); None where there is no such device."""
+
+    def partitions(self, number: int) -> list[PartitionNode]:
+        """Return the partitions of a device, by number."""
+
+    # -- who uses it
+
+    def mounts(self) -> list[Mount]:
+        """Return the mounts of block devices in every mount namespace that a process lives in."""
+
+    def openers(self, rdevs: frozenset[int]) -> list[Opener]:
+        """Return the processes with a descriptor of one of these devices, this one too."""
+
+    def swaps(self) -> list[tuple[int, bytes]]:
+        """Return device number and path of each block device that is swapped on."""
+
+    def sysfs_holders(self, number: int) -> list[tuple[str, str]]:
+        """Return kernel name (``dm-3``) and own name (``vg-home``) of what is stacked on the disk or a partition."""
+
+    def loops_on(self, rdevs: frozenset[int]) -> list[tuple[int, int]]:
+        """Return the loop devices whose backing file is one of these devices, each with that one's device number."""
+
+    def unmount(self, mount_point: bytes, *, within: float) -> None:
+        """Run umount(8), never lazily; OSError with its text, StuckError when it does not end."""
+
+    # -- images
+
+    def file_id(self, path: bytes, *, within: float | None = None) -> tuple[int, int]:
+        """Return (dev, inode) of a path, symlinks followed."""
+
+    def real_path(self, path: bytes, *, within: float | None = None) -> bytes:
+        """Return the absolute path without symlinks, also of a file that is gone."""
+
+    def may_hang(self, paths: Sequence[bytes]) -> list[bool]:
+        """Tell for each absolute path whether what it lies on may never answer (F21); touches none of them."""
+
+    def node(self, number: int, partition: int | None = None) -> os.PathLike[str]:
+        """Return the path of the node in /dev."""

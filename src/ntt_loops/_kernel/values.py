@@ -1,0 +1,106 @@
+"""What the kernel is told and what it answers, in its own words."""
+
+from __future__ import annotations
+
+import attrs
+
+#: The kernel's sector: sizes in sysfs and of loop devices are whole sectors of this (F5).
+SECTOR_BYTES = 512
+#: ``lo_file_name`` keeps this many bytes and a NUL (F4).
+NAME_BYTES = 63
+#: What the kernel puts behind the path of a file whose directory entry is gone (F28).
+DELETED_SUFFIX = b" (deleted)"
+
+
+@attrs.frozen
+class LoopConfig:
+    """What LOOP_CONFIGURE is asked to do in its one step (F2)."""
+
+    name: bytes = attrs.field(validator=attrs.validators.max_len(NAME_BYTES))
+    read_only: bool = True
+    autoclear: bool = False
+    partscan: bool = True
+    offset_bytes: int = 0
+    size_limit_bytes: int = 0
+    #: 0: the kernel's own choice, 512 for an image file.
+    sector_size_bytes: int = 0
+
+
+@attrs.frozen
+class LoopStatus:
+    """What LOOP_GET_STATUS64 says of a bound device.
+
+    ``backing_dev`` and ``backing_inode`` equal ``stat()`` of the opened image (F29).
+    """
+
+    number: int
+    backing_dev: int
+    backing_inode: int
+    offset_bytes: int
+    size_limit_bytes: int
+    name: bytes
+    read_only: bool
+    autoclear: bool
+    partscan: bool
+
+
+@attrs.frozen
+class BoundDevice:
+    """What sysfs says of a bound device, without opening it."""
+
+    number: int
+    #: None before 5.15 (F8).
+    diskseq: int | None
+    #: The path, with " (deleted)" behind it where its directory entry is gone; any bytes (F27, F28). Empty where the
+    #: kernel would not say: a path over 4095 bytes, or a detach at that instant.
+    backing_file: bytes
+
+
+@attrs.frozen
+class PartitionNode:
+    """A partition as sysfs lists it."""
+
+    number: int
+    name: str
+    start_bytes: int
+    size_bytes: int
+    #: The device number, as in ``st_rdev``.
+    rdev: int
+
+
+@attrs.frozen
+class Process:
+    """A process, told from a later one with the same pid by its start time (clock ticks since boot)."""
+
+    pid: int
+    start_ticks: int
+    pid_namespace: int
+
+
+@attrs.frozen
+class Mount:
+    """A mount, in one mount namespace."""
+
+    rdev: int
+    mount_point: bytes
+    fstype: str
+    source: bytes
+    #: A process that lives in that namespace, and its command name.
+    pid: int
+    command: str
+    #: Whether the namespace is that of this process: only then umount(8) here can reach it.
+    is_ours: bool
+    #: Whether a later mount stands on the same mount point: umount(8) would take that one.
+    is_covered: bool = False
+
+
+@attrs.frozen
+class Opener:
+    """A process with a descriptor of a device or of one of its partitions."""
+
+    pid: int
+    command: str
+    #: The path it was opened by, as that process sees it.
+    path: bytes
+    #: Which of the devices it is.
+    rdev: int
