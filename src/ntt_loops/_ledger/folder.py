@@ -1,0 +1,225 @@
+"""The folder of ledger files: whose it must be, how a file is opened and locked, and which media there are."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ntt_loops._backoff import Deadline, NotYet, retry
+from ntt_loops._kernel import flock
+from ntt_loops._kernel.descriptors import open_descriptor
+from ntt_loops._ledger import contents, names, rebuild
+from ntt_loops._ledger.book import Book, read_whole
+from ntt_loops._ledger.contents import Kind
+from ntt_loops._ledger.tag import registry_of
+from ntt_loops.errors import LedgerError
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Sequence
+
+    from ntt_loops._kernel import Kernel
+    from ntt_loops._ledger.record import Record
+
+logger = logging.getLogger("ntt_loops")
+
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK
+
+
+class Ledger:
+    """The ledger files below ``run_dir``."""
+
+    def __init__(self, run_dir: str | os.PathLike[str], kernel: Kernel) -> None:
+        self.run_dir = Path(run_dir)
+        self._kernel = kernel
+
+    def registry(self) -> str | None:
+        """Return what this folder's tags carry; None where there is no folder, so that nothing carries it.
+
+        Raises:
+            LedgerError: The folder is not to be trusted.
+        """
+        try:
+            found = os.lstat(self.run_dir)
+        except FileNotFoundError:
+            return None
+        self._check(found)
+        return registry_of(self._kernel.boot_id(), found.st_dev, found.st_ino)
+
+    def locked(self, medium: str, deadline: Deadline) -> Book:
+        """Open the medium's file, made where there is none, under its lock.
+
+        Raises:
+            LedgerError: The folder or the file is not to be trusted or cannot be opened, or another process kept the
+                lock until the deadline (errno EAGAIN). A file that can be read but not written is no error here:
+                ``Book.problem`` says so.
+        """
+        self._ensure_folder()
+        book = self._locked(medium, deadline)
+        if book.kind is not Kind.CORRUPT or book.problem is not None:
+            return book
+        aside = self._set_aside(book)
+        book = self._locked(medium, deadline)
+        book.set_aside = aside
+        registry = self.registry()
+        if registry is not None:
+            book.restore(rebuild.from_tags(self._kernel, registry, medium))
+        return book
+
+    def locked_for_reading(self, medium: str, deadline: Deadline) -> Book:
+        """Open the medium's file under its lock, and change nothing; FileNotFoundError where there is none."""
+        return self._locked(medium, deadline, for_change=False)
+
+    def _locked(self, medium: str, deadline: Deadline, *, for_change: bool = True) -> Book:
+        return retry(
+            lambda: self._open_locked(medium, for_change=for_change),
+            deadline,
+            gave_up=lambda: self._locked_elsewhere(medium),
+        )
+
+    def peek(self, medium: str) -> Sequence[Record]:
+        """Return the medium's records without the lock, for listings; what cannot be read is none."""
+        try:
+            with self._open(self._path(medium), os.O_RDONLY) as file:
+                found = contents.read(read_whole(file), medium, self._kernel.boot_id())
+        except (FileNotFoundError, LedgerError):
+            return ()
+        return tuple(found.entries.values()) if found.kind is Kind.GOOD else ()
+
+    def media(self) -> list[str]:
+        """Return the media that have a file; LedgerError where the folder is not to be trusted."""
+        try:
+            self._check(os.lstat(self.run_dir))
+            found = sorted(os.listdir(self.run_dir))
+        except FileNotFoundError:
+            return []
+        media = (names.medium_of(name) or self._medium_inside(name) for name in found if name.endswith(names.SUFFIX))
+        return [medium for medium in media if medium is not None]
+
+    def _medium_inside(self, name: str) -> str | None:
+        """Return the medium that a shortened name stands for, as its header says."""
+        try:
+            with self._open(self.run_dir / name, os.O_RDONLY) as file:
+                medium = contents.read(read_whole(file), None, self._kernel.boot_id()).medium
+            return medium if medium is not None and names.file_name(medium) == name else None
+        except (FileNotFoundError, LedgerError, UnicodeEncodeError):
+            return None
+
+    def _path(self, medium: str) -> Path:
+        return self.run_dir / names.file_name(medium)
+
+    def _ensure_folder(self) -> None:
+        """Make the folder where it is missing, and see that it can be trusted."""
+        try:
+            found = os.lstat(self.run_dir)
+        except FileNotFoundError:
+            found = self._make_folder()
+        self._check(found)
+
+    def _make_folder(self) -> os.stat_result:
+        try:
+            self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.lstat(self.run_dir)
+        except OSError as error:
+            message = f"the ledger folder {self.run_dir} cannot be made: {error.strerror}"
+            raise LedgerError(message, path=self.run_dir, errno=error.errno) from error
+
+    def _check(self, folder: os.stat_result) -> None:
+        if not stat.S_ISDIR(folder.st_mode):
+            what = "is not a folder"
+        elif folder.st_uid != os.geteuid():
+            what = f"belongs to uid {folder.st_uid}, not to uid {os.geteuid()} that this process runs as"
+        elif folder.st_mode & _OTHERS_MAY_WRITE:
+            what = "can be written by others"
+        else:
+            return
+        message = f"the ledger folder {self.run_dir} {what}: nothing in it is believed; it must be 0700 and your own"
+        raise LedgerError(message, path=self.run_dir, errno=errno.EPERM)
+
+    def _open_locked(self, medium: str, *, for_change: bool) -> Book:
+        path = self._path(medium)
+        file, writable = self._open_for_change(path) if for_change else (self._open(path, os.O_RDONLY), False)
+        try:
+            _lock(file, path)
+            return Book(file, path, medium, self._kernel.boot_id(), writable=writable)
+        except BaseException:
+            file.close()
+            raise
+
+    def _open_for_change(self, path: Path) -> tuple[io.FileIO, bool]:
+        try:
+            return self._open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), True
+        except LedgerError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+            refused = error
+        try:
+            return self._open(path, os.O_RDONLY), False
+        except FileNotFoundError:
+            raise refused from None
+
+    def _open(self, path: Path, flags: int) -> io.FileIO:
+        try:
+            file = open_descriptor(path, flags | _FLAGS)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            message = f"the ledger file {path} cannot be opened: {error.strerror}"
+            raise LedgerError(message, path=path, errno=error.errno) from error
+        try:
+            self._check_file(file, path)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _check_file(self, file: io.FileIO, path: Path) -> None:
+        found = os.fstat(file.fileno())
+        is_trusted = (
+            stat.S_ISREG(found.st_mode)
+            and found.st_uid == os.geteuid()
+            and found.st_nlink <= 1
+            and not found.st_mode & _OTHERS_MAY_WRITE
+        )
+        if not is_trusted:
+            message = f"the ledger file {path} was not made by this library (owner, mode or links): it is not believed"
+            raise LedgerError(message, path=path, errno=errno.EPERM)
+
+    def _set_aside(self, book: Book) -> Path:
+        aside = book.path.with_name(f"{book.path.name}.corrupt-{time.time_ns()}")
+        book.set_aside_as(aside)
+        logger.warning(
+            "the ledger of medium %r could not be read; it was set aside as %s and made anew from the devices' tags",
+            book.medium,
+            aside,
+            extra={"medium": book.medium, "set_aside": str(aside)},
+        )
+        return aside
+
+    def _locked_elsewhere(self, medium: str) -> LedgerError:
+        path = self._path(medium)
+        message = f"the ledger of medium {medium!r} ({path}) is locked by another process; try again"
+        return LedgerError(message, medium=medium, path=path, errno=errno.EAGAIN)
+
+
+def _lock(file: io.FileIO, path: Path) -> None:
+    """Take the lock of the file that has that name; NotYet where it is taken, or the file was removed or replaced."""
+    if not flock.try_lock(file.fileno()):
+        raise NotYet
+    if not _is_at(file, path):
+        flock.unlock(file.fileno())
+        raise NotYet
+
+
+def _is_at(file: io.FileIO, path: Path) -> bool:
+    try:
+        named = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(file.fileno()), named)
