@@ -1,0 +1,29 @@
+"""One image on one device: attaching it, knowing it again, letting it go, and who keeps it busy."""
+
+from __future__ import annotations
+
+from ntt_loops._attachment.attachment import LoopAttachment, Options, attach_kept
+from ntt_loops._attachment.detach import Detached, Detacher, Outcome
+from ntt_loops._attachment.device import LoopDevice, Partition
+from ntt_loops._attachment.holders import Holder, find_holders, find_holders_of
+from ntt_loops._attachment.identity import Identity
+from ntt_loops._attachment.naming import check_medium, is_hash, is_named_for, medium_of
+
+__all__ = [
+    "Detached",
+    "Detacher",
+    "Holder",
+    "Identity",
+    "LoopAttachment",
+    "LoopDevice",
+    "Options",
+    "Outcome",
+    "Partition",
+    "attach_kept",
+    "check_medium",
+    "find_holders",
+    "find_holders_of",
+    "is_hash",
+    "is_named_for",
+    "medium_of",
+]

@@ -1,0 +1,259 @@
+"""Binding an image to a device and putting that on record, as one step that nothing can interrupt half-done.
+
+A scoped device is armed from birth (AUTOCLEAR) and held by one descriptor: whatever ends that descriptor detaches it
+(F11). A kept one carries its tag from birth, so that it is known even if the record was never written. So neither an
+intent record nor a signal handler is needed.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import attrs
+
+from ntt_loops._attachment import overlap
+from ntt_loops._attachment.device import LoopDevice
+from ntt_loops._attachment.unavailable import attach_error, no_free_device
+from ntt_loops._backoff import Deadline, NotYet, retry
+from ntt_loops._kernel import LoopConfig
+from ntt_loops._ledger import Record, Tag, new_nonce, token_of
+from ntt_loops.errors import AttachError, LedgerError
+
+if TYPE_CHECKING:
+    from ntt_loops._attachment.image import Extent, OpenImage
+    from ntt_loops._kernel import Handle, Kernel
+    from ntt_loops._ledger import Ledger, Lifetime
+
+logger = logging.getLogger("ntt_loops")
+
+#: The number was taken (EBUSY), its pages are cached (EAGAIN, F10), or another detach is under way or its node was
+#: removed for a moment (ENXIO, ENOENT, F35).
+_WORTH_RETRYING = frozenset((errno.EBUSY, errno.EAGAIN, errno.ENXIO, errno.ENOENT, errno.EINTR))
+#: Refused so often, a number is held by somebody's claim (F24): the next one is tried.
+_REFUSALS = 3
+
+
+@attrs.frozen
+class Request:
+    """What is to be attached, and how."""
+
+    image: OpenImage
+    medium: str
+    extent: Extent
+    writable: bool
+    lifetime: Lifetime
+
+
+@attrs.frozen
+class Binding:
+    """An image that is bound and on record; ``handle`` keeps a scoped one alive."""
+
+    handle: Handle
+    device: LoopDevice
+    record: Record
+
+
+class Attacher:
+    """One attach: tries numbers until one takes the image or the deadline has passed."""
+
+    def __init__(self, kernel: Kernel, ledger: Ledger, request: Request) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+        self._request = request
+        self._refused: dict[int, int] = {}
+        self._last_errno = errno.EBUSY
+
+    def attach(self, deadline: Deadline) -> Binding:
+        """Return the binding.
+
+        Raises:
+            LoopUnavailableError: No loop device can be had, or none was free by the deadline.
+            AttachError: The kernel refused the image, or did not do what it was asked to.
+            LedgerError: The record could not be written; the device is detached again.
+        """
+        binding = retry(lambda: self._attempt(deadline), deadline, gave_up=self._gave_up)
+        _warn(binding, self._request)
+        return binding
+
+    def _gave_up(self) -> AttachError:
+        return no_free_device(self._kernel, self._request.medium, self._request.image.path, self._last_errno)
+
+    def _attempt(self, deadline: Deadline) -> Binding:
+        """Try one number, under the medium's lock; NotYet lets the lock go before the pause."""
+        with self._ledger.locked(self._request.medium, deadline) as book:
+            if book.problem is not None:
+                raise book.problem
+            tag = Tag(
+                self._registry(),
+                self._request.lifetime == "kept",
+                new_nonce(),
+                token_of(self._request.medium),
+            )
+            handle = self._bind(self._number(), bytes(tag))
+            try:
+                binding = self._binding(handle, tag)
+                if self._request.writable:
+                    overlap.warn(self._kernel, book, binding.record)
+                book.add(binding.record)
+            except BaseException:
+                self._undo(handle, bytes(tag))
+                raise
+            return binding
+
+    def _registry(self) -> str:
+        registry = self._ledger.registry()
+        if registry is None:
+            message = f"the ledger folder {self._ledger.run_dir} went away"
+            raise LedgerError(message, medium=self._request.medium, path=self._ledger.run_dir)
+        return registry
+
+    def _number(self) -> int:
+        try:
+            number = self._kernel.get_free()
+            while self._refused.get(number, 0) >= _REFUSALS:
+                number = self._kernel.next_free(number)
+        except OSError as error:
+            raise attach_error(error, self._kernel, self._request.medium, self._request.image.path) from error
+        return number
+
+    def _bind(self, number: int, tag: bytes) -> Handle:
+        """Return a read-only descriptor of the device, bound; NotYet where somebody was faster.
+
+        A device that did not take our CONFIGURE is never cleared: it may be the winner's (F3).
+        """
+        try:
+            handle = self._kernel.open(number, writable=self._request.writable)
+        except OSError as error:
+            self._refuse(number, error)
+        try:
+            self._kernel.configure(handle, self._request.image.file, self._config(tag))
+        except OSError as error:
+            handle.close()
+            self._refuse(number, error)
+        except BaseException:  # it may have been bound before the signal's exception arrived
+            self._undo(handle, tag)
+            raise
+        return self._held(handle, tag) if self._request.writable else handle
+
+    def _held(self, handle: Handle, tag: bytes) -> Handle:
+        """Change a writable descriptor for a read-only one: held, a writable one may keep mount(2) out (F14)."""
+        try:
+            held = self._kernel.open(self._kernel.get_status(handle).number)
+        except BaseException:
+            self._undo(handle, tag)
+            raise
+        handle.close()
+        return held
+
+    def _config(self, tag: bytes) -> LoopConfig:
+        extent = self._request.extent
+        return LoopConfig(
+            name=tag,
+            read_only=not self._request.writable,
+            autoclear=self._request.lifetime == "scoped",
+            offset_bytes=extent.offset_bytes,
+            size_limit_bytes=extent.size_limit_bytes,
+            sector_size_bytes=extent.sector_size_bytes or 0,
+        )
+
+    def _refuse(self, number: int, error: OSError) -> NoReturn:
+        """Raise what the refusal of a number means."""
+        if error.errno not in _WORTH_RETRYING:
+            raise attach_error(error, self._kernel, self._request.medium, self._request.image.path) from error
+        self._refused[number] = self._refused.get(number, 0) + 1
+        self._last_errno = error.errno or errno.EBUSY
+        raise NotYet from error
+
+    def _binding(self, handle: Handle, tag: Tag) -> Binding:
+        """Read back what the kernel did: 5.8.0 ignored the size limit and PARTSCAN (F2)."""
+        request, kernel = self._request, self._kernel
+        status = kernel.get_status(handle)
+        size_bytes = kernel.get_size_bytes(handle)
+        asked = self._config(bytes(tag))
+        wrong = [
+            name
+            for name in ("name", "read_only", "autoclear", "partscan", "offset_bytes", "size_limit_bytes")
+            if getattr(status, name) != getattr(asked, name)
+        ]
+        if (status.backing_dev, status.backing_inode) != (request.image.dev, request.image.inode):
+            wrong.append("image")
+        if size_bytes != request.image.size_bytes:
+            wrong.append("size_bytes")
+        if wrong:
+            message = (
+                f"the kernel attached {request.image.path} to {kernel.node(status.number)} otherwise than asked: "
+                f"{', '.join(wrong)} differ; it was detached again"
+            )
+            raise AttachError(message, medium=request.medium, image=request.image.path)
+        record = self._record(status.number, kernel.get_diskseq(handle), tag)
+        return Binding(handle, self._device(record, size_bytes), record)
+
+    def _record(self, number: int, diskseq: int | None, tag: Tag) -> Record:
+        image, extent = self._request.image, self._request.extent
+        return Record(
+            number=number,
+            diskseq=diskseq,
+            nonce=tag.nonce,
+            image=image.backing_file,
+            dev=image.dev,
+            inode=image.inode,
+            offset_bytes=extent.offset_bytes,
+            size_limit_bytes=extent.size_limit_bytes,
+            lifetime=self._request.lifetime,
+            owner=self._kernel.process(),
+            time=time.time(),
+            uptime=self._kernel.uptime(),
+        )
+
+    def _device(self, record: Record, size_bytes: int) -> LoopDevice:
+        request = self._request
+        return LoopDevice(
+            path=Path(self._kernel.node(record.number)),
+            number=record.number,
+            diskseq=record.diskseq,
+            image=Path(request.image.path),
+            medium=request.medium,
+            size_bytes=size_bytes,
+            tail_bytes=request.image.tail_bytes,
+            read_only=not request.writable,
+            nonce=record.nonce,
+            kernel=self._kernel,
+        )
+
+    def _undo(self, handle: Handle, tag: bytes) -> None:
+        """Detach what this attempt bound, if it did: told by the tag, which no other attach has.
+
+        A scoped device is armed and goes with the descriptor. A kept one is cleared through it.
+        """
+        try:
+            if self._request.lifetime == "kept" and self._kernel.get_status(handle).name == tag:
+                self._kernel.clear(handle)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # nothing is bound: there is nothing to undo
+                raise
+        finally:
+            handle.close()
+
+
+def _warn(binding: Binding, request: Request) -> None:
+    device, image = binding.device, request.image
+    facts = {"medium": device.medium, "device": str(device), "image": image.path}
+    if image.tail_bytes:
+        logger.warning(
+            "%s: the last %d bytes of %s are no whole sector and cannot be read through the device",
+            device,
+            image.tail_bytes,
+            image.path,
+            extra=facts,
+        )
+    if request.writable and image.is_sparse:
+        logger.warning(
+            "%s: %s is sparse: on a full file system a write through the device may be lost without an error",
+            device,
+            image.path,
+            extra=facts,
+        )

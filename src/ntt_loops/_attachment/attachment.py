@@ -1,0 +1,236 @@
+"""The context manager, and the kept form."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ntt_loops._attachment.attach import Attacher, Request
+from ntt_loops._attachment.holders import find_holders, other_holder, say
+from ntt_loops._attachment.identity import Identity
+from ntt_loops._attachment.image import Extent, open_image
+from ntt_loops._attachment.naming import check_medium, medium_of
+from ntt_loops._backoff import Deadline, wait_until
+from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, NttLoopsError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ntt_loops._attachment.attach import Binding
+    from ntt_loops._attachment.device import LoopDevice
+    from ntt_loops._attachment.holders import Holder
+    from ntt_loops._kernel import Kernel
+    from ntt_loops._ledger import Ledger, Lifetime
+
+logger = logging.getLogger("ntt_loops")
+
+
+@attrs.frozen
+class Options:
+    """How an image is to be attached; what the arguments of ``attached`` say."""
+
+    medium: str
+    writable: bool
+    extent: Extent
+    timeout: float
+
+    @classmethod
+    def of(  # noqa: PLR0913 - the public functions' own keywords
+        cls,
+        image: str,
+        *,
+        medium: str | None,
+        writable: bool,
+        offset_bytes: int,
+        size_limit_bytes: int,
+        sector_size_bytes: int | None,
+        timeout: float,
+    ) -> Options:
+        """Check the id and the timeout; the rest is checked against the image."""
+        Deadline.after(timeout)
+        return cls(
+            medium=medium_of(image) if medium is None else check_medium(medium),
+            writable=writable,
+            extent=Extent(offset_bytes, size_limit_bytes, sector_size_bytes),
+            timeout=timeout,
+        )
+
+
+def _bind(kernel: Kernel, ledger: Ledger, image: str, options: Options, lifetime: Lifetime) -> Binding:
+    opened = open_image(image, writable=options.writable, extent=options.extent)
+    try:
+        request = Request(opened, options.medium, options.extent, options.writable, lifetime)
+        return Attacher(kernel, ledger, request).attach(Deadline.after(options.timeout))
+    finally:
+        opened.close()
+
+
+def attach_kept(kernel: Kernel, ledger: Ledger, image: str, options: Options) -> LoopDevice:
+    """Attach for a later process; what goes wrong undoes it."""
+    binding = _bind(kernel, ledger, image, options, "kept")
+    binding.handle.close()
+    return binding.device
+
+
+class LoopAttachment:
+    """A scoped attachment: entered, the image is on a device; left, it is not.
+
+    The device is held by one descriptor, and armed so that the kernel detaches it when that is closed - by the exit, by
+    an exception, or by the end of the process, however it ends (F11). A forked child neither keeps it nor detaches it.
+    It may be entered again after its exit, which attaches anew; it belongs to one thread at a time.
+    """
+
+    def __init__(self, kernel: Kernel, ledger: Ledger, image: str, options: Options) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+        self._image = image
+        self._options = options
+        self._entered = threading.Lock()
+        self._pid = 0
+        self._binding: Binding | None = None
+
+    def __repr__(self) -> str:
+        state = "not attached" if self._binding is None else f"on {self._binding.device}"
+        return f"<LoopAttachment of {self._image!r}, medium {self.medium!r}, {state}>"
+
+    @property
+    def image(self) -> Path:
+        """The image's path, as given."""
+        return Path(self._image)
+
+    @property
+    def medium(self) -> str:
+        """The medium's id."""
+        return self._options.medium
+
+    @property
+    def device(self) -> LoopDevice:
+        """The device, while attached.
+
+        Raises:
+            RuntimeError: It is not attached.
+        """
+        if self._binding is None:
+            message = f"{self._image} is not attached: use 'with attached(...) as device'"
+            raise RuntimeError(message)
+        return self._binding.device
+
+    def __enter__(self) -> LoopDevice:
+        """Attach.
+
+        Raises:
+            ImageError: The image cannot be attached as asked.
+            LoopUnavailableError: No loop device can be had.
+            AttachError: The kernel refused, or did something else than asked.
+            LedgerError: The attachment could not be put on record, so it was undone.
+            RuntimeError: It is attached already.
+        """
+        if not self._entered.acquire(blocking=False):
+            message = f"{self._image} is attached by this very object: make a second one with attached(...)"
+            raise RuntimeError(message)
+        try:
+            self._binding = _bind(self._kernel, self._ledger, self._image, self._options, "scoped")
+            self._pid = os.getpid()
+        except BaseException:
+            if self._binding is not None:
+                self._binding.handle.close()
+            self._forget()
+            raise
+        return self._binding.device
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Detach. An error of the body goes on; what goes wrong here is then added to it as a note, and logged."""
+        try:
+            self.close()
+        except NttLoopsError as own:
+            if error is None:
+                raise
+            error.add_note(f"ntt_loops, on leaving the 'with' block: {own}")
+            logger.warning("%s", own, extra={"medium": self.medium, "device": own.device})
+
+    def close(self) -> None:
+        """Detach and verify; when it is not attached, or in a forked child, do nothing.
+
+        Raises:
+            DeviceBusyError: Somebody else uses the device. This attachment has let it go all the same: the kernel
+                detaches it after its last user.
+            ImageWriteError: What was written may not be in the image.
+        """
+        binding = self._binding
+        if binding is None or self._pid != os.getpid():
+            return
+        # Interrupted, it can be called again: the descriptor is closed once, the rest is asked anew.
+        deadline = Deadline.after(self._options.timeout)
+        try:
+            write_error = self._flush(binding)
+        finally:
+            binding.handle.close()
+        holders = _wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
+        self._write_down(binding, deadline, is_gone=not holders)
+        self._forget()
+        if write_error is not None:
+            raise _not_written(binding.device, write_error) from write_error
+        if holders:
+            raise _still_busy(binding.device, holders)
+
+    def _flush(self, binding: Binding) -> OSError | None:
+        if binding.device.read_only or binding.handle.closed:
+            return None
+        try:
+            self._kernel.flush(binding.handle)
+        except OSError as error:
+            return error
+        return None
+
+    def _forget(self) -> None:
+        self._binding = None
+        self._entered.release()
+
+    def _write_down(self, binding: Binding, deadline: Deadline, *, is_gone: bool) -> None:
+        """Bring the ledger up to date; it is only the record of what the kernel did, so a failure is no error here."""
+        try:
+            with self._ledger.locked(self.medium, deadline) as book:
+                if is_gone:
+                    book.remove(binding.record.key)
+                else:
+                    book.disown(binding.record.key)
+        except (LedgerError, OSError) as error:
+            logger.warning(
+                "%s: the ledger could not be brought up to date: %s",
+                binding.device,
+                error,
+                extra={"medium": self.medium, "device": str(binding.device)},
+            )
+
+
+def _wait_gone(kernel: Kernel, identity: Identity, deadline: Deadline) -> list[Holder]:
+    """Ask sysfs until the attachment is gone; return who keeps it where it is not."""
+    if wait_until(lambda: not identity.is_bound(kernel), deadline):
+        return []
+    found = find_holders(kernel, identity.number)
+    if not identity.is_bound(kernel):
+        return []
+    return found or [other_holder(kernel, identity.number, "unknown")]
+
+
+def _still_busy(device: LoopDevice, holders: list[Holder]) -> DeviceBusyError:
+    message = (
+        f"{device} (medium {device.medium}, {device.image}) is still in use: {say(holders)}; "
+        "it was let go here and is detached by the kernel after its last user"
+    )
+    return DeviceBusyError(message, medium=device.medium, device=device, image=device.image, holders=tuple(holders))
+
+
+def _not_written(device: LoopDevice, error: OSError) -> ImageWriteError:
+    message = (
+        f"what was written to {device} may not be in {device.image} (medium {device.medium}): {error.strerror}; "
+        "do not use the image as it is"
+    )
+    return ImageWriteError(message, medium=device.medium, device=device, image=device.image, errno=error.errno)

@@ -1,0 +1,244 @@
+"""Detaching one device that is kept or somebody else's, under one claim, believed only when the kernel was asked again.
+
+LOOP_CLR_FD says 0 whatever happens: with another opener it arms AUTOCLEAR instead, and the device goes at some later
+close or umount, as a surprise (F16). So it is made under an exclusive claim, its outcome is read back on the same
+descriptor, and where it did not take it is undone before the claim is dropped: two releasers that did drop it in
+between would leave the device armed.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ntt_loops._backoff import Deadline, NotYet, retry, wait_until
+from ntt_loops._kernel import StuckError
+from ntt_loops.errors import LoopPermissionError
+
+if TYPE_CHECKING:
+    from ntt_loops._attachment.identity import Identity
+    from ntt_loops._kernel import Handle, Kernel, LoopStatus
+
+logger = logging.getLogger("ntt_loops")
+
+
+class Outcome(enum.Enum):
+    """What became of a device."""
+
+    #: Detached by this call; sysfs says so.
+    RELEASED = "released"
+    #: Not attached any more, by nobody's doing here.
+    GONE = "gone"
+    #: Somebody uses it.
+    BUSY = "busy"
+    #: A detach is under way, by whomever (F35).
+    DETACHING = "detaching"
+    #: Bound, but without a node to open it by (F33).
+    NO_NODE = "no node"
+    #: Its storage does not answer (F21).
+    STUCK = "stuck"
+
+
+@attrs.frozen
+class Detached:
+    """The outcome of one try."""
+
+    outcome: Outcome
+    #: What was written through the device is not all in the image: the kernel says so only once (F18).
+    write_error: OSError | None = None
+
+
+@attrs.frozen
+class Detacher:
+    """One device that is to go.
+
+    Attributes:
+        disarms: Whether AUTOCLEAR is always cleared on a device that stays: a kept one of ours has no business with it,
+            so an armed one was left by a releaser that was killed. Any other gets back the flag that was found.
+        within: Seconds for each call that may hang, made in a child process; None where the storage is local.
+        patience: Until when a device that another opener keeps is tried again under the same claim.
+        deadline: Until when a detach that did take is waited for.
+    """
+
+    kernel: Kernel
+    identity: Identity
+    disarms: bool
+    within: float | None
+    patience: Deadline
+    deadline: Deadline
+
+    def detach(self) -> Detached:
+        """Try once.
+
+        Raises:
+            LoopPermissionError: The device may not be opened.
+        """
+        try:
+            return self._detach()
+        except StuckError:
+            return Detached(Outcome.STUCK)
+
+    def _detach(self) -> Detached:
+        # Sysfs first: a claim on a number that is no longer ours disturbs strangers (F24).
+        if not self.identity.is_bound(self.kernel):
+            return Detached(Outcome.GONE)
+        claim = self._claim()
+        if isinstance(claim, Outcome):
+            return Detached(claim)
+        try:
+            status = self._status(claim)
+            if status is None:
+                return Detached(Outcome.GONE)
+            if not status.read_only:
+                return self._detach_writable(claim, status)
+            if not self._clear(claim, status):
+                return Detached(Outcome.BUSY)
+        finally:
+            self._close(claim)
+        return Detached(self._verdict(Outcome.DETACHING))
+
+    def _claim(self) -> Handle | Outcome:
+        try:
+            return self.kernel.open(self.identity.number, exclusive=True)
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return Outcome.BUSY
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                return self._why_not_open(error.errno)
+            if error.errno in (errno.EACCES, errno.EPERM):
+                node = self.kernel.node(self.identity.number)
+                message = f"{node} may not be opened: {error.strerror}; detaching takes root, or access to the node"
+                raise LoopPermissionError(message, device=node, errno=error.errno) from error
+            raise
+
+    def _why_not_open(self, number: int) -> Outcome:
+        """ENXIO and ENOENT are success only when sysfs no longer shows it bound (F35)."""
+        if not self.identity.is_bound(self.kernel):
+            return Outcome.GONE
+        return Outcome.DETACHING if number == errno.ENXIO else Outcome.NO_NODE
+
+    def _status(self, claim: Handle) -> LoopStatus | None:
+        """Return the status of the claimed device; None where it is another attachment, or none."""
+        if self.identity.diskseq is not None and self.kernel.get_diskseq(claim) != self.identity.diskseq:
+            return None
+        status = self._get_status(claim)
+        return status if status is not None and self.identity.agrees(status) else None
+
+    def _get_status(self, claim: Handle) -> LoopStatus | None:
+        try:
+            return self.kernel.get_status(claim, within=self.within)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return None
+            raise
+
+    def _clear(self, claim: Handle, status: LoopStatus) -> bool:
+        """Clear until it takes; where it does not in time, disarm. Return whether it took: it goes at our close."""
+
+        def attempt() -> None:
+            self.kernel.clear(claim)
+            if self._get_status(claim) is not None:
+                raise NotYet
+
+        leftover = [] if status.partscan else self.kernel.partitions(status.number)
+        is_cleared = False
+        try:
+            retry(attempt, self.patience)
+            is_cleared = True
+        except NotYet:
+            return False
+        finally:
+            if not is_cleared:
+                self._disarm(claim, status)
+        for partition in leftover:
+            self._delete_partition(claim, partition.number)
+        return True
+
+    def _delete_partition(self, claim: Handle, partition: int) -> None:
+        """Delete a partition that would show the next image of this number at this one's offsets (F31, F37)."""
+        try:
+            self.kernel.delete_partition(claim, partition)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            node = self.kernel.node(self.identity.number, partition)
+            logger.warning(
+                "%s is left behind by the image that was detached: %s",
+                node,
+                error.strerror,
+                extra={"device": str(node)},
+            )
+
+    def _disarm(self, claim: Handle, status: LoopStatus) -> None:
+        """Put AUTOCLEAR back as it was found, or clear it (F12)."""
+        if status.autoclear and not self.disarms:
+            return
+        try:
+            self.kernel.set_autoclear(claim, on=False, within=self.within)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # ENXIO: the last CLR_FD took after all
+                raise
+
+    def _detach_writable(self, claim: Handle, status: LoopStatus) -> Detached:
+        """Detach by the last close: only that one writes back what is dirty before it unbinds (F18).
+
+        So a second descriptor is open while CLR_FD arms AUTOCLEAR, and closing both does the rest. If the device stays,
+        somebody else has it open, and it is disarmed through a new claim.
+        """
+        write_error = self._flush(claim)
+        second = self.kernel.open(status.number)
+        try:
+            self.kernel.clear(claim)
+            second.close()
+            self._close(claim)
+            outcome = self._verdict(Outcome.BUSY)
+        except BaseException:
+            self._disarm_again(status)
+            raise
+        finally:
+            second.close()
+        if outcome is Outcome.BUSY:
+            outcome = self._disarm_again(status)
+        return Detached(outcome, write_error)
+
+    def _flush(self, claim: Handle) -> OSError | None:
+        try:
+            self.kernel.flush(claim, within=self.within)
+        except StuckError:
+            raise
+        except OSError as error:
+            return error
+        return None
+
+    def _disarm_again(self, status: LoopStatus) -> Outcome:
+        """Disarm a device that outlived its close; through a plain descriptor where somebody has claimed it by now."""
+        for exclusive in (True, False):
+            try:
+                handle = self.kernel.open(status.number, exclusive=exclusive)
+            except OSError as error:
+                if error.errno in (errno.ENXIO, errno.ENOENT):
+                    return self._verdict(Outcome.DETACHING)
+                if error.errno != errno.EBUSY or not exclusive:
+                    raise
+                continue
+            try:
+                if not self.identity.is_open_as(self.kernel, handle, within=self.within):
+                    return Outcome.RELEASED
+                self._disarm(handle, status)
+                return Outcome.BUSY
+            finally:
+                self._close(handle)
+        return Outcome.BUSY
+
+    def _close(self, handle: Handle) -> None:
+        self.kernel.close(handle, within=self.within)
+
+    def _verdict(self, otherwise: Outcome) -> Outcome:
+        """Ask sysfs until it says that the attachment is gone: udev may hold it for some milliseconds more (F26)."""
+        until = self.deadline if otherwise is Outcome.DETACHING else self.patience
+        is_gone = wait_until(lambda: not self.identity.is_bound(self.kernel), until)
+        return Outcome.RELEASED if is_gone else otherwise

@@ -1,0 +1,66 @@
+"""Why no loop device could be had, in words that say what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from ntt_loops._kernel.values import DELETED_SUFFIX
+from ntt_loops.errors import AttachError, LoopPermissionError, LoopUnavailableError
+
+if TYPE_CHECKING:
+    from ntt_loops._kernel import Kernel
+
+_NO_MODULE = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
+_NO_PERMISSION = (errno.EACCES, errno.EPERM)
+_EXHAUSTED = (errno.ENOSPC, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+#: So many users of the pool are named in a message.
+_SHOWN = 5
+
+
+def attach_error(error: OSError, kernel: Kernel, medium: str, image: str) -> AttachError:
+    """Return what an errno of loop-control, of a node or of LOOP_CONFIGURE means."""
+    number = error.errno or errno.EIO
+    where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+    kind: type[AttachError] = AttachError
+    if number in _NO_PERMISSION:
+        kind = LoopPermissionError
+        reason = f"{error.strerror}{where}: it takes root, or CAP_SYS_ADMIN and access to /dev/loop-control"
+    elif number in _NO_MODULE:
+        kind = LoopUnavailableError
+        reason = (
+            f"{error.strerror}{where}: load the module (modprobe loop); in a container, /dev/loop-control must be "
+            "passed in"
+        )
+    elif number in _EXHAUSTED:
+        kind = LoopUnavailableError
+        reason = f"{error.strerror}; {_who_uses_the_pool(kernel)}"
+    elif number in (errno.ENOTTY, errno.EINVAL):
+        reason = (
+            f"{error.strerror}: the kernel is older than Linux 5.8, or does not take this sector size or file system"
+        )
+    else:
+        reason = error.strerror or str(error)
+    return kind(f"{image} (medium {medium}) was not attached: {reason}", medium=medium, image=image, errno=number)
+
+
+def no_free_device(kernel: Kernel, medium: str, image: str, number: int) -> LoopUnavailableError:
+    """Return the error of an attach that found no device until its deadline."""
+    message = (
+        f"{image} (medium {medium}) was not attached: every number that was tried was refused until the deadline, "
+        f"last with {errno.errorcode.get(number, number)} ({os.strerror(number)}); {_who_uses_the_pool(kernel)}"
+    )
+    return LoopUnavailableError(message, medium=medium, image=image, errno=number)
+
+
+def _who_uses_the_pool(kernel: Kernel) -> str:
+    seen = [bound for number in kernel.bound_numbers() if (bound := kernel.look(number)) is not None]
+    deleted = sum(bound.backing_file.endswith(DELETED_SUFFIX) for bound in seen)
+    users = Counter(os.path.dirname(bound.backing_file) for bound in seen).most_common(_SHOWN)
+    below = ", ".join(f"{count} below {os.fsdecode(folder) or 'an unknown folder'}" for folder, count in users)
+    return (
+        f"{len(seen)} loop devices are bound{f' ({below})' if below else ''}, {deleted} of them to deleted images; "
+        "a sweep frees those that nobody uses: ntt_loops.sweep(system=True, dry_run=True) shows them"
+    )
