@@ -1,0 +1,50 @@
+"""The ``Loops`` that the package's functions are methods of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from ntt_loops._loops import RUN_DIR, Loops, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class DefaultLoops(Loops):
+    """Another ``Loops`` in its stead: that of NTT_LOOPS_RUN_DIR, of /run/ntt-loops, or one that a test put there."""
+
+    def __init__(self) -> None:
+        self._current: Loops | None = None
+        self._run_dir: str | None = None
+        self._replacements: list[Loops] = []
+
+    def _world(self) -> World:
+        """Return those of the ``Loops`` in whose stead this one is."""
+        if self._replacements:
+            return self._replacements[-1]._world()  # noqa: SLF001 - of the same class
+        run_dir = os.environ.get("NTT_LOOPS_RUN_DIR") or RUN_DIR
+        if self._current is None or run_dir != self._run_dir:
+            self._current, self._run_dir = Loops(run_dir), run_dir
+        return self._current._world()  # noqa: SLF001 - of the same class
+
+    @contextlib.contextmanager
+    def replaced_by(self, loops: Loops) -> Iterator[None]:
+        """Stand for ``loops`` in a ``with`` block, in all threads."""
+        self._replacements.append(loops)
+        try:
+            yield
+        finally:
+            self._replacements.remove(loops)
+
+
+DEFAULT = DefaultLoops()
+
+attached = DEFAULT.attached
+attach_kept = DEFAULT.attach_kept
+release = DEFAULT.release
+release_all = DEFAULT.release_all
+sweep = DEFAULT.sweep
+list_media = DEFAULT.list_media
+holders = DEFAULT.holders

@@ -1,0 +1,294 @@
+"""``Loops``: everything this library does, over one ledger folder."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntt_loops._attachment import (
+    Holder,
+    LoopAttachment,
+    LoopDevice,
+    Options,
+    attach_kept,
+    check_medium,
+    find_holders,
+)
+from ntt_loops._backoff import Deadline
+from ntt_loops._ledger import Ledger
+from ntt_loops._medium import (
+    MediumState,
+    ReleaseReport,
+    Scope,
+    SweepReport,
+    list_media,
+    release_device,
+    release_medium,
+    sweep,
+)
+from ntt_loops._target import Text, checked_age, device_number, image_path, medium_meant, real_paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ntt_loops._kernel import Kernel
+
+#: Where the ledger lies: gone with the machine, as its devices are.
+RUN_DIR = "/run/ntt-loops"
+#: Long enough for udev and a stage's last reader to go, short enough for a person to wait.
+TIMEOUT_SECONDS = 10.0
+
+
+class World(NamedTuple):
+    """What the methods work on."""
+
+    kernel: Kernel
+    ledger: Ledger
+
+
+class Loops:
+    """Loop devices, with the ledger below ``run_dir``.
+
+    The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that
+    ``NTT_LOOPS_RUN_DIR`` names. It keeps nothing but that name, and is safe in threads and across forks.
+
+    Args:
+        run_dir: The ledger folder; made with mode 0700 where it is missing. It must be of this user, and writable by
+            nobody else.
+        kernel: What to work on: the real kernel, or ``ntt_loops.testing.MemoryKernel()``.
+    """
+
+    def __init__(self, run_dir: Text = RUN_DIR, kernel: Kernel | None = None) -> None:
+        kernel = _linux() if kernel is None else kernel
+        self._own = World(kernel, Ledger(run_dir, kernel))
+
+    def __repr__(self) -> str:
+        return f"Loops({os.fspath(self._world().ledger.run_dir)!r})"
+
+    def _world(self) -> World:
+        """Return the kernel and the ledger that the methods work on."""
+        return self._own
+
+    def attached(  # noqa: PLR0913 - the keywords are the ways an image is attached
+        self,
+        image: Text,
+        *,
+        medium: str | None = None,
+        writable: bool = False,
+        offset_bytes: int = 0,
+        size_limit_bytes: int = 0,
+        sector_size_bytes: int | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> LoopAttachment:
+        """Attach an image for the length of a ``with`` block: ``with attached(image) as device:``.
+
+        However the block is left - return, exception, Ctrl-C, even SIGKILL - the kernel detaches the device, as soon as
+        nobody else uses it. Leaving waits until it did.
+
+        Args:
+            image: A regular file. A symlink is followed once, at the open.
+            medium: The medium's id; by default the image's name as given, without its last suffix.
+            writable: Whether writes are let through. By default the device is read-only, and so is whatever is mounted
+                from it: an image is evidence.
+            offset_bytes: Where in the image the device begins.
+            size_limit_bytes: How much of it the device shows; 0: up to the end.
+            sector_size_bytes: A power of two, for media that were not made of 512-byte sectors; it must divide the
+                image.
+            timeout: Seconds that the attach, and again the exit, may wait for others.
+
+        Returns:
+            The context manager; nothing is attached before it is entered. Entering raises ImageError,
+            LoopUnavailableError, AttachError or LedgerError, with nothing left attached; leaving raises DeviceBusyError
+            when somebody else still uses the device, and ImageWriteError when what was written may be lost.
+
+        Raises:
+            MediumError: The id cannot be one.
+            ValueError: The timeout is negative.
+
+        Needs root, or CAP_SYS_ADMIN and access to /dev/loop-control and the nodes. Constant cost.
+        """
+        options = Options.of(
+            path := image_path(image),
+            medium=medium,
+            writable=writable,
+            offset_bytes=offset_bytes,
+            size_limit_bytes=size_limit_bytes,
+            sector_size_bytes=sector_size_bytes,
+            timeout=timeout,
+        )
+        return LoopAttachment(*self._world(), path, options)
+
+    def attach_kept(  # noqa: PLR0913 - those of ``attached``
+        self,
+        image: Text,
+        *,
+        medium: str | None = None,
+        writable: bool = False,
+        offset_bytes: int = 0,
+        size_limit_bytes: int = 0,
+        sector_size_bytes: int | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> LoopDevice:
+        """Attach an image until it is released, for a stage that hands the device to a later process.
+
+        Args:
+            image: As in ``attached``; so are all others.
+            medium: The medium's id.
+            writable: Whether writes are let through.
+            offset_bytes: Where in the image the device begins.
+            size_limit_bytes: How much of it the device shows.
+            sector_size_bytes: The sector size.
+            timeout: Seconds that the attach may wait for others.
+
+        Returns:
+            The device. It can be pickled for the process that is to release it.
+
+        Raises:
+            ImageError: The image cannot be attached as asked.
+            LoopUnavailableError: No loop device can be had.
+            AttachError: The kernel refused, or did something else than asked.
+            LedgerError: It could not be put on record, so it was detached again.
+            MediumError: The id cannot be one.
+
+        Needs root, or CAP_SYS_ADMIN and access to /dev/loop-control and the nodes. Constant cost.
+        """
+        options = Options.of(
+            path := image_path(image),
+            medium=medium,
+            writable=writable,
+            offset_bytes=offset_bytes,
+            size_limit_bytes=size_limit_bytes,
+            sector_size_bytes=sector_size_bytes,
+            timeout=timeout,
+        )
+        return attach_kept(*self._world(), path, options)
+
+    def release(self, device: LoopDevice, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        """Release one device, if it is still that attachment; what came after it on its number is not touched.
+
+        Args:
+            device: What ``attach_kept`` returned.
+            timeout: Seconds for the whole call; at least one try is made.
+
+        Raises:
+            DeviceBusyError: Somebody uses it; it stays as it was.
+            ImageWriteError: It is detached, but what was written may not be in the image.
+            LoopPermissionError: The device may not be opened.
+            LedgerError: Another process kept the medium's ledger locked.
+
+        Needs root, or access to the node. Constant cost, but for a look at every process where it is busy.
+        """
+        release_device(*self._world(), device, Deadline.after(timeout))
+
+    def release_all(
+        self, medium_or_image: Text, *, unmount: bool = False, timeout: float = TIMEOUT_SECONDS
+    ) -> ReleaseReport:
+        """Release every device of a medium, or of one image file: before it is packed, and again before it is unlinked.
+
+        An id means the whole medium: what is on its ledger, what carries its tag, whatever else is bound to the same
+        images, living or deleted, and for an id that is a hash whatever is bound to a file of that very name. A path -
+        an os.PathLike, or a str with a "/" - means that file alone, and deleted ones that were there, whoever attached
+        them. It returns only when a look under the ledger's lock found nothing more; again, it does nothing.
+
+        Args:
+            medium_or_image: The medium's id, or the image's path.
+            unmount: Whether to unmount, never lazily, what is mounted from these devices in this mount namespace. What
+                belongs to a living ``with`` block is left alone.
+            timeout: Seconds for the whole call; each device gets at least one try.
+
+        Returns:
+            What was done.
+
+        Raises:
+            DeviceBusyError: Somebody uses a device; all others were released (``.report``, ``.holders``).
+            ImageWriteError: All is as said, but what was written may not be in an image.
+            LedgerError: Another process kept the ledger locked; what was found was released (``.report``).
+            LoopPermissionError: A device may not be opened.
+            MediumError: The id cannot be one, or it is a file's name here and no medium is known by it: write ./NAME.
+
+        Needs root, or access to the nodes. Cost grows with the bound devices of the host, listed once a round.
+        """
+        deadline = Deadline.after(timeout)
+        kernel, ledger = self._world()
+        medium = medium_meant(kernel, medium_or_image, deadline)
+        return release_medium(kernel, ledger, medium, deadline, unmount=unmount)
+
+    def sweep(
+        self,
+        *,
+        under: Text | Iterable[Text] = (),
+        system: bool = False,
+        kept_older_than: float | None = None,
+        dry_run: bool = False,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> SweepReport:
+        """Release orphans - attachments whose image is deleted and that nobody uses - and tidy the ledgers, once.
+
+        By default those that this ledger has, or whose tag is of it. It never waits for a device that is in use.
+
+        Args:
+            under: A folder or several: other people's devices too, if their deleted image lay below one of them.
+            system: Every device of the host whose image is deleted.
+            kept_older_than: Seconds: kept attachments of that age too, though their image is there.
+            dry_run: Change nothing; the report tells what would be done.
+            timeout: Seconds for the whole call.
+
+        Returns:
+            What was done with each device, and why one was kept.
+
+        Raises:
+            LoopPermissionError: The devices may not be opened.
+            ValueError: ``kept_older_than`` or ``timeout`` is negative.
+
+        Needs root, or access to the nodes. Cost grows with the bound devices of the host and with the ledgers.
+        """
+        deadline = Deadline.after(timeout)
+        kernel, ledger = self._world()
+        folders = [under] if isinstance(under, (str, os.PathLike)) else under
+        paths = frozenset(path for folder in folders for path in real_paths(kernel, folder, deadline))
+        return sweep(kernel, ledger, Scope(paths, system, checked_age(kept_older_than), dry_run), deadline)
+
+    def list_media(self, medium: str | None = None, *, timeout: float = TIMEOUT_SECONDS) -> list[MediumState]:
+        """List what is attached, by medium; it changes nothing and takes no lock.
+
+        Args:
+            medium: One medium's id; by default all that this ledger or its tags know.
+            timeout: Seconds for the whole call: what may hang is asked no longer.
+
+        Returns:
+            The media with something attached, sorted by id; devices that somebody else made for the same images, too.
+
+        Raises:
+            LedgerError: The ledger folder is not to be trusted.
+            LoopPermissionError: The devices may not be opened.
+            MediumError: The id cannot be one.
+
+        Needs root, or read access to the nodes. Cost grows with the bound devices of the host times the media.
+        """
+        if medium is not None:
+            check_medium(medium)
+        return list_media(*self._world(), medium, Deadline.after(timeout))
+
+    def holders(self, device: LoopDevice | Text) -> list[Holder]:
+        """Tell who keeps a device busy.
+
+        Found are mounts in every mount namespace, processes - this one too -, swap, dm and md, and loop devices on top.
+
+        Args:
+            device: A device, its path, or that of one of its partitions: all of the disk is looked at.
+
+        Returns:
+            The holders that can be seen, each with what to do; empty when there are none, or the device is not bound.
+
+        Raises:
+            ValueError: That is no loop device's path.
+
+        Root sees all of them, others only their own. Cost grows with the processes and mount namespaces of the host.
+        """
+        return find_holders(self._world().kernel, device_number(device))
+
+
+def _linux() -> Kernel:
+    from ntt_loops._kernel.linux import LinuxKernel  # noqa: PLC0415 - this module is imported on other systems too
+
+    return LinuxKernel()

@@ -1,0 +1,38 @@
+"""All devices of a medium, and all devices of the host: releasing, sweeping, listing."""
+
+from __future__ import annotations
+
+from ntt_loops._medium.candidates import Medium
+from ntt_loops._medium.listing import AttachmentState, MediumState, list_media
+from ntt_loops._medium.plan import Scope
+from ntt_loops._medium.release import release_device, release_medium
+from ntt_loops._medium.reports import (
+    AdoptedDevice,
+    ForgottenRecord,
+    GoneDevice,
+    KeptDevice,
+    LeftDevice,
+    ReleasedDevice,
+    ReleaseReport,
+    SweepReport,
+)
+from ntt_loops._medium.sweep import sweep
+
+__all__ = [
+    "AdoptedDevice",
+    "AttachmentState",
+    "ForgottenRecord",
+    "GoneDevice",
+    "KeptDevice",
+    "LeftDevice",
+    "Medium",
+    "MediumState",
+    "ReleaseReport",
+    "ReleasedDevice",
+    "Scope",
+    "SweepReport",
+    "list_media",
+    "release_device",
+    "release_medium",
+    "sweep",
+]

@@ -1,0 +1,71 @@
+"""One try at one device, and the words for why it did not go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ntt_loops._attachment import Detached, Detacher, Outcome, find_holders
+from ntt_loops._attachment.holders import Holder, Kind, other_holder, owner_holder
+
+if TYPE_CHECKING:
+    from ntt_loops._backoff import Deadline
+    from ntt_loops._kernel import Kernel, Process
+    from ntt_loops._medium.candidates import Candidate
+
+#: How long one device that another opener keeps is tried under one claim before the others get their turn. Most such
+#: openers - udev, a listing - are gone by then (F26, F36).
+PATIENCE_SECONDS = 0.02
+
+_KIND_OF: dict[Outcome, Kind] = {
+    Outcome.DETACHING: "detaching",
+    Outcome.NO_NODE: "no-node",
+    Outcome.STUCK: "stuck",
+}
+
+
+@attrs.frozen
+class Attempt:
+    """Tries devices until a deadline."""
+
+    kernel: Kernel
+    deadline: Deadline
+    within: float
+
+    def detach(self, candidate: Candidate) -> Detached:
+        """Try once; no claim is laid on what belongs to a living ``with`` block, or cannot be told apart."""
+        if candidate.seen.stuck:
+            return Detached(Outcome.STUCK if candidate.identity.is_bound(self.kernel) else Outcome.GONE)
+        if candidate.seen.status is None and candidate.record is None:
+            is_there = self.kernel.diskseq(candidate.number) == candidate.seen.bound.diskseq
+            is_there = is_there and self.kernel.is_bound(candidate.number)
+            return Detached(Outcome.DETACHING if is_there else Outcome.GONE)
+        if living_owner(self.kernel, candidate) is not None:
+            return Detached(Outcome.BUSY if candidate.identity.is_bound(self.kernel) else Outcome.GONE)
+        detacher = Detacher(
+            kernel=self.kernel,
+            identity=candidate.identity,
+            disarms=candidate.is_kept_by_us,
+            within=self.within if candidate.seen.hangs else None,
+            patience=self.deadline.sooner(PATIENCE_SECONDS),
+            deadline=self.deadline,
+        )
+        return detacher.detach()
+
+    def holders(self, candidate: Candidate, outcome: Outcome) -> tuple[Holder, ...]:
+        """Return who keeps a device that was not detached."""
+        if outcome in _KIND_OF:
+            return (other_holder(self.kernel, candidate.number, _KIND_OF[outcome], str(candidate.image)),)
+        owner = living_owner(self.kernel, candidate)
+        if owner is not None:
+            return (owner_holder(self.kernel, candidate.number, owner),)
+        return tuple(find_holders(self.kernel, candidate.number))
+
+
+def living_owner(kernel: Kernel, candidate: Candidate) -> Process | None:
+    """Return the process whose ``with`` block a scoped device is, if it lives and can be seen from here."""
+    record = candidate.record
+    if record is None or record.lifetime != "scoped" or record.owner is None:
+        return None
+    return record.owner if kernel.is_alive(record.owner) else None

@@ -1,0 +1,247 @@
+"""Releasing a medium: every device of it, in rounds, until a look under the ledger's lock finds none."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ntt_loops._attachment import Outcome
+from ntt_loops._attachment.holders import other_holder, say
+from ntt_loops._medium.attempt import Attempt, living_owner
+from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers, is_of
+from ntt_loops._medium.freed import Freed
+from ntt_loops._medium.reports import GoneDevice, LeftDevice, ReleaseReport
+from ntt_loops._medium.survey import Survey
+from ntt_loops._unmounting import unmount_device
+from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, MediumError, MountError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ntt_loops._attachment import Holder, LoopDevice
+    from ntt_loops._backoff import Deadline
+    from ntt_loops._kernel import Kernel
+    from ntt_loops._ledger import Book, Key, Ledger, Record
+    from ntt_loops._medium.candidates import Candidate, Medium
+    from ntt_loops._medium.survey import Seen
+
+
+#: Devices that were released after the deadline are looked for once more; whoever goes on attaching is then busy.
+_LOOKS_AFTER_DEADLINE = 2
+
+
+def release_medium(
+    kernel: Kernel, ledger: Ledger, medium: Medium, deadline: Deadline, *, unmount: bool
+) -> ReleaseReport:
+    """Release every device of a medium. See ``Loops.release_all`` for what it raises."""
+    survey = Survey(kernel, deadline)
+    finder = Finder(kernel, medium, survey.within())
+    work = _Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
+    return work.run(is_bare_name=not medium.is_one_file)
+
+
+def release_device(kernel: Kernel, ledger: Ledger, device: LoopDevice, deadline: Deadline) -> None:
+    """Release one attachment, and none that came after it on that number."""
+    survey = Survey(kernel, deadline, only=device.number)
+    work = _Release(
+        kernel, ledger, device.medium, survey=survey, finder=DeviceFinder(device), deadline=deadline, unmount=False
+    )
+    work.run(is_bare_name=False)
+
+
+class _Release:
+    """The state of one release."""
+
+    def __init__(  # noqa: PLR0913 - it is what the two functions above put together
+        self,
+        kernel: Kernel,
+        ledger: Ledger,
+        name: str,
+        *,
+        survey: Survey,
+        finder: Finder | DeviceFinder,
+        deadline: Deadline,
+        unmount: bool,
+    ) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+        self._name = name
+        self._survey = survey
+        self._finder = finder
+        self._deadline = deadline
+        self._unmount = unmount
+        self._freed = Freed(kernel)
+        self._released_keys: set[Key] = set()
+        self._gone: dict[Key, GoneDevice] = {}
+        self._left: dict[int, LeftDevice] = {}
+        self._problems: list[str] = []
+        self._lock_error: LedgerError | None = None
+        self._unmount_errors: dict[int, list[MountError]] = {}
+        self._write_errors: list[tuple[Candidate, OSError]] = []
+
+    def run(self, *, is_bare_name: bool) -> ReleaseReport:
+        """Go round until a look finds nothing, or the deadline has passed; then say what is left."""
+        attempt = looks_after_deadline = 0
+        while candidates := self._look(checks_name=is_bare_name and attempt == 0):
+            busy = [(one, outcome) for one in candidates if (outcome := self._try(one)) is not None]
+            looks_after_deadline += self._deadline.expired
+            if looks_after_deadline and (busy or looks_after_deadline == _LOOKS_AFTER_DEADLINE):
+                return self._conclude(busy or [(candidates[-1], Outcome.BUSY)])
+            attempt += 1
+            if len(busy) == len(candidates):
+                self._deadline.pause(attempt)
+        return self._conclude([])
+
+    def _look(self, *, checks_name: bool) -> list[Candidate]:
+        """List the medium's devices under its lock, and take off the ledger what is gone."""
+        self._survey.probe()
+        book = self._locked()
+        try:
+            devices = self._survey.look()
+            records = () if book is None else tuple(book.entries.values())
+            found = self._finder.candidates(devices, records)
+            if book is not None:
+                self._forget_gone(book, devices)
+            self._left |= {one.number: _left(self._kernel, one) for one in self._finder.left(devices, records)}
+            if checks_name and not (found or records):
+                self._check_is_no_file()
+        finally:
+            if book is not None:
+                book.close()
+        # Storage that may hang comes last: it must not use up the time of the others.
+        candidates = map(OtherLedgers(self._ledger).complete, found)
+        return sorted(candidates, key=lambda one: (one.seen.hangs, one.number))
+
+    def _locked(self) -> Book | None:
+        """Open the ledger; where that cannot be, go on without: devices are found by tag and inode all the same."""
+        try:
+            book = self._ledger.locked(self._name, self._deadline)
+        except LedgerError as error:
+            self._lock_error = error if error.errno == errno.EAGAIN else None
+            self._note(str(error))
+            return None
+        self._lock_error = None
+        if book.problem is not None:
+            self._note(str(book.problem))
+        if book.set_aside is not None:
+            self._note(f"the ledger could not be read; it was set aside as {book.set_aside}")
+        for record in book.forgotten:
+            self._gone[record.key] = _gone(self._kernel, record)
+        return book
+
+    def _note(self, problem: str) -> None:
+        if problem not in self._problems:
+            self._problems.append(problem)
+
+    def _forget_gone(self, book: Book, devices: Sequence[Seen]) -> None:
+        by_number = {one.number: one for one in devices}
+        for key, record in tuple(book.entries.items()):
+            if not self._survey.covers(record.number):
+                continue
+            seen = by_number.get(record.number)
+            if seen is not None and is_of(record, seen):
+                continue
+            if key not in self._released_keys:
+                self._gone[key] = _gone(self._kernel, record)
+            try:
+                book.remove(key)
+            except LedgerError as error:
+                self._note(str(error))
+
+    def _check_is_no_file(self) -> None:
+        name = self._name
+        if os.path.lexists(name):
+            message = (
+                f"nothing of a medium {name!r} is attached or on record, but there is a file of that name here: "
+                f"write './{name}' for the file"
+            )
+            raise MediumError(message, medium=name)
+
+    def _try(self, candidate: Candidate) -> Outcome | None:
+        """Try one device; return why it stays, None when it is gone."""
+        if self._unmount and living_owner(self._kernel, candidate) is None:
+            self._unmount_errors[candidate.number] = unmount_device(self._kernel, candidate.number, self._deadline)
+        size_bytes = self._freed.size_bytes(candidate)
+        attempt = Attempt(self._kernel, self._deadline, self._survey.within())
+        done = attempt.detach(candidate)
+        if done.write_error is not None:
+            self._write_errors.append((candidate, done.write_error))
+        if done.outcome is Outcome.RELEASED:
+            self._freed.released(candidate, size_bytes)
+            self._strike(candidate)
+            return None
+        return None if done.outcome is Outcome.GONE else done.outcome
+
+    def _strike(self, candidate: Candidate) -> None:
+        """See to the record of a device that went: the next look takes it off, unless another ledger has it."""
+        if candidate.record is None:
+            return
+        self._released_keys.add(candidate.record.key)
+        if candidate.other_medium is None:
+            return
+        try:
+            with self._ledger.locked(candidate.other_medium, self._deadline) as book:
+                book.remove(candidate.record.key)
+        except LedgerError as error:
+            self._note(str(error))
+
+    def _conclude(self, busy: list[tuple[Candidate, Outcome]]) -> ReleaseReport:
+        """Return the report, or raise what stands against it."""
+        holders = [holder for candidate, outcome in busy for holder in self._holders(candidate, outcome)]
+        report = ReleaseReport(
+            medium=self._name,
+            released=self._freed.devices({one.seen.inode for one, _ in busy}),
+            already_gone=tuple(self._gone.values()),
+            left=tuple(self._left.values()),
+            problems=tuple(self._problems),
+        )
+        error = self._error(holders, report)
+        if error is None:
+            return report
+        for failed in (one for errors in self._unmount_errors.values() for one in errors):
+            error.add_note(str(failed))
+        raise error
+
+    def _holders(self, candidate: Candidate, outcome: Outcome) -> tuple[Holder, ...]:
+        attempt = Attempt(self._kernel, self._deadline, self._survey.within())
+        found = attempt.holders(candidate, outcome)
+        if found:
+            return found
+        again = self._try(candidate)  # whoever it was may have gone while nobody was found
+        if again is None:
+            return ()
+        return attempt.holders(candidate, again) or (other_holder(self._kernel, candidate.number, "unknown"),)
+
+    def _error(
+        self, holders: list[Holder], report: ReleaseReport
+    ) -> DeviceBusyError | ImageWriteError | LedgerError | None:
+        name = self._name
+        if self._write_errors:
+            candidate, error = self._write_errors[0]
+            message = (
+                f"what was written to {self._kernel.node(candidate.number)} may not be in {candidate.image} "
+                f"(medium {name}): {error.strerror}; do not pack or unlink the image as it is"
+            )
+            return ImageWriteError(
+                message, medium=name, image=candidate.image, errno=error.errno, report=report, holders=tuple(holders)
+            )
+        if holders:
+            devices = ", ".join(sorted({holder.device for holder in holders}))
+            message = f"medium {name} is still in use, {devices} stays: {say(holders)}; keep the image and try again"
+            return DeviceBusyError(
+                message, medium=name, device=holders[0].device, holders=tuple(holders), report=report
+            )
+        if self._lock_error is not None:
+            message = f"{self._lock_error}; what was found was released, but another process may be attaching more"
+            return LedgerError(message, medium=name, path=self._lock_error.path, report=report, errno=errno.EAGAIN)
+        return None
+
+
+def _gone(kernel: Kernel, record: Record) -> GoneDevice:
+    return GoneDevice(os.fspath(kernel.node(record.number)), Path(os.fsdecode(record.image)))
+
+
+def _left(kernel: Kernel, seen: Seen) -> LeftDevice:
+    return LeftDevice(os.fspath(kernel.node(seen.number)), seen.image)

@@ -1,0 +1,167 @@
+"""The bound devices of the host, each with what the kernel says of it.
+
+One listing for a whole call. GET_STATUS64 is asked once for each attachment - what it is asked for never changes while
+the diskseq is the same - and where it may hang, in a child process and before any lock is taken (F21).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ntt_loops._attachment import Identity
+from ntt_loops._kernel import StuckError
+from ntt_loops._kernel.values import DELETED_SUFFIX
+from ntt_loops._ledger import Tag
+from ntt_loops.errors import LoopPermissionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ntt_loops._backoff import Deadline
+    from ntt_loops._kernel import BoundDevice, Kernel, LoopStatus
+
+#: A server that has not answered in this many seconds is taken for stuck; local storage answers in microseconds.
+STUCK_SECONDS = 1.0
+
+
+@attrs.frozen
+class Seen:
+    """A bound device, as it was seen.
+
+    Attributes:
+        bound: What sysfs says.
+        status: What GET_STATUS64 says; None where it was not asked, did not answer, or a detach was under way.
+        hangs: Whether its storage may not answer.
+        stuck: Whether it did not.
+    """
+
+    bound: BoundDevice
+    status: LoopStatus | None
+    hangs: bool = False
+    stuck: bool = False
+
+    @property
+    def number(self) -> int:
+        """The device's number."""
+        return self.bound.number
+
+    @property
+    def identity(self) -> Identity:
+        """What tells this attachment from others."""
+        return Identity.of_bound(self.bound, self.status)
+
+    @property
+    def tag(self) -> Tag | None:
+        """Our tag, where it has one."""
+        return None if self.status is None else Tag.read(self.status.name)
+
+    @property
+    def inode(self) -> tuple[int, int] | None:
+        """The (dev, inode) of its image."""
+        return None if self.status is None else (self.status.backing_dev, self.status.backing_inode)
+
+    @property
+    def image(self) -> Path:
+        """Its image's path, without the kernel's note that it is deleted."""
+        return Path(os.fsdecode(self.path))
+
+    @property
+    def path(self) -> bytes:
+        """Its image's path as bytes, without the kernel's note that it is deleted."""
+        return self.bound.backing_file.removesuffix(DELETED_SUFFIX)
+
+
+class Survey:
+    """The listing; ``probe`` it outside every lock, then ``look`` as often as need be."""
+
+    def __init__(self, kernel: Kernel, deadline: Deadline, *, only: int | None = None) -> None:
+        self._kernel = kernel
+        self._deadline = deadline
+        self._only = only
+        self._known: dict[tuple[int, int | None, bytes], Seen] = {}
+
+    def covers(self, number: int) -> bool:
+        """Whether a device of that number would be listed."""
+        return self._only in (None, number)
+
+    def within(self) -> float:
+        """Return the seconds that a call which may hang gets now."""
+        return min(STUCK_SECONDS, max(self._deadline.remaining / 2, 0.05))
+
+    def probe(self) -> None:
+        """Ask those devices whose storage may hang, each once."""
+        for bound, hangs in self._bound():
+            if hangs and _key(bound) not in self._known:
+                self._known[_key(bound)] = self._ask(bound, hangs=True)
+
+    def look(self, numbers: Iterable[int] | None = None) -> list[Seen]:
+        """List the devices, or those of these numbers, as they are now.
+
+        One that may hang and was not probed has no status.
+        """
+        found = []
+        for bound, hangs in self._bound(numbers):
+            seen = self._known.get(_key(bound))
+            if seen is None:
+                seen = Seen(bound, None, hangs=True) if hangs else self._ask(bound, hangs=False)
+            if seen.status is not None and bound.diskseq is not None:
+                self._known[_key(bound)] = seen
+            found.append(seen)
+        return found
+
+    def _bound(self, numbers: Iterable[int] | None = None) -> list[tuple[BoundDevice, bool]]:
+        if numbers is None:
+            numbers = self._kernel.bound_numbers() if self._only is None else [self._only]
+        bound = [one for number in numbers if (one := self._kernel.look(number)) is not None]
+        on_remote = self._kernel.may_hang([one.backing_file for one in bound])
+        return [(one, hangs or self._is_cut_off(one)) for one, hangs in zip(bound, on_remote, strict=True)]
+
+    def _is_cut_off(self, bound: BoundDevice) -> bool:
+        """Whether the path leads nowhere though nothing was deleted.
+
+        Its mount is gone or another namespace's, so that the path does not tell what it lies on (F30).
+        """
+        if bound.backing_file.endswith(DELETED_SUFFIX):
+            return False
+        try:
+            self._kernel.file_id(bound.backing_file)
+        except OSError:  # whatever the errno: not reached by that path
+            return True
+        return False
+
+    def _ask(self, bound: BoundDevice, *, hangs: bool) -> Seen:
+        try:
+            status = self._status(bound.number, self.within() if hangs else None)
+        except StuckError:
+            return Seen(bound, None, hangs, stuck=True)
+        return Seen(bound, status, hangs)
+
+    def _status(self, number: int, within: float | None) -> LoopStatus | None:
+        try:
+            handle = self._kernel.open(number)
+        except OSError as error:
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                return None
+            if error.errno in (errno.EACCES, errno.EPERM):
+                node = self._kernel.node(number)
+                message = f"{node} may not be opened: {error.strerror}; it takes root, or read access to the nodes"
+                raise LoopPermissionError(message, device=node, errno=error.errno) from error
+            raise
+        try:
+            return self._kernel.get_status(handle, within=within)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return None
+            raise
+        finally:
+            # Never the last close of storage that hangs: the child that was left behind has the descriptor too.
+            handle.close()
+
+
+def _key(bound: BoundDevice) -> tuple[int, int | None, bytes]:
+    return bound.number, bound.diskseq, bound.backing_file

@@ -1,0 +1,143 @@
+"""The safety net: orphans are detached, records of what is gone are forgotten, what no ledger has is put on record.
+
+It never detaches a device in use, and never waits for one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import attrs
+
+from ntt_loops._attachment import Outcome, find_holders_of
+from ntt_loops._medium.attempt import Attempt
+from ntt_loops._medium.freed import Freed
+from ntt_loops._medium.plan import Plan, Planner, Scope
+from ntt_loops._medium.reports import KeptDevice, Reason, SweepReport
+from ntt_loops._medium.survey import Survey
+from ntt_loops.errors import LedgerError, LoopPermissionError
+
+if TYPE_CHECKING:
+    from ntt_loops._attachment import Holder
+    from ntt_loops._backoff import Deadline
+    from ntt_loops._kernel import Kernel
+    from ntt_loops._ledger import Key, Ledger
+
+_REASON_OF: dict[Outcome, Reason] = {
+    Outcome.BUSY: "in use",
+    Outcome.DETACHING: "detach under way",
+    Outcome.NO_NODE: "no node",
+    Outcome.STUCK: "storage does not answer",
+}
+
+
+def sweep(kernel: Kernel, ledger: Ledger, scope: Scope, deadline: Deadline) -> SweepReport:
+    """Sweep once. See ``Loops.sweep`` for what it raises."""
+    survey = Survey(kernel, deadline)
+    survey.probe()
+    planner = Planner(kernel, ledger, scope, survey, deadline)
+    planner.plan()
+    return _Sweep(kernel, ledger, planner, survey, deadline, dry_run=scope.dry_run).run()
+
+
+class _Sweep:
+    """Carries a plan out: each device once, without waiting."""
+
+    def __init__(  # noqa: PLR0913 - it is what the function above puts together
+        self, kernel: Kernel, ledger: Ledger, planner: Planner, survey: Survey, deadline: Deadline, *, dry_run: bool
+    ) -> None:
+        self._kernel = kernel
+        self._ledger = ledger
+        self._planner = planner
+        self._deadline = deadline
+        self._dry_run = dry_run
+        self._freed = Freed(kernel)
+        self._attempt = Attempt(kernel, deadline, survey.within())
+        self._kept = [plan for plan in planner.plans.values() if plan.reason is not None]
+        self._struck: defaultdict[str, list[Key]] = defaultdict(list)
+
+    def run(self) -> SweepReport:
+        """Detach the orphans and report."""
+        orphans = [plan for plan in self._planner.plans.values() if plan.reason is None]
+        # Storage that may hang comes last: it must not use up the time of the others.
+        orphans.sort(key=lambda plan: plan.candidate.seen.hangs)
+        held = find_holders_of(self._kernel, [one.candidate.number for one in orphans]) if self._dry_run else {}
+        for plan in orphans:
+            self._sweep_one(plan, held)
+        self._strike()
+        return self._report()
+
+    def _sweep_one(self, plan: Plan, held: dict[int, list[Holder]]) -> None:
+        size_bytes = self._freed.size_bytes(plan.candidate)
+        outcome = self._foresee(plan, held) if self._dry_run else self._detach(plan)
+        if outcome is Outcome.RELEASED:
+            self._freed.released(plan.candidate, size_bytes)
+            if plan.medium is not None and plan.candidate.record is not None and not self._dry_run:
+                self._struck[plan.medium].append(plan.candidate.record.key)
+        elif isinstance(outcome, str):
+            self._kept.append(attrs.evolve(plan, reason=outcome))
+
+    def _detach(self, plan: Plan) -> Outcome | Reason:
+        """Detach one device; return Outcome.RELEASED or GONE, else the reason why it stays."""
+        if plan.candidate.seen.hangs and self._deadline.expired:
+            return "no time left"
+        try:
+            done = self._attempt.detach(plan.candidate)
+        except LoopPermissionError as error:
+            self._planner.problems.append(str(error))
+            return "may not be opened"
+        if done.write_error is not None:
+            node = self._kernel.node(plan.candidate.number)
+            self._planner.problems.append(
+                f"what was written to {node} may not be in {plan.candidate.image}: {done.write_error.strerror}"
+            )
+        return _REASON_OF.get(done.outcome, done.outcome)
+
+    def _foresee(self, plan: Plan, held: dict[int, list[Holder]]) -> Outcome | Reason:
+        """Tell what a detach would do, without one: a claim is laid on it for a moment."""
+        if held[plan.candidate.number]:
+            return "in use"
+        try:
+            self._kernel.open(plan.candidate.number, exclusive=True).close()
+        except OSError as error:
+            if error.errno == errno.EBUSY:
+                return "in use"
+            if error.errno in (errno.ENXIO, errno.ENOENT):
+                return "detach under way" if error.errno == errno.ENXIO else "no node"
+            if error.errno in (errno.EACCES, errno.EPERM):
+                return "may not be opened"
+            raise
+        return Outcome.RELEASED
+
+    def _strike(self) -> None:
+        """Take what was released off the ledgers."""
+        for medium, keys in self._struck.items():
+            try:
+                with self._ledger.locked(medium, self._deadline) as book:
+                    for key in keys:
+                        book.remove(key)
+            except LedgerError as error:
+                self._planner.problems.append(str(error))
+
+    def _report(self) -> SweepReport:
+        in_use = [plan.candidate.number for plan in self._kept if plan.reason == "in use"]
+        held = find_holders_of(self._kernel, in_use)
+        still_held = {plan.candidate.seen.inode for plan in self._kept}
+        return SweepReport(
+            dry_run=self._dry_run,
+            released=self._freed.devices(still_held),
+            kept=tuple(self._kept_device(plan, tuple(held.get(plan.candidate.number, ()))) for plan in self._kept),
+            forgotten=tuple(self._planner.forgotten),
+            adopted=tuple(self._planner.adopted),
+            problems=tuple(dict.fromkeys(self._planner.problems)),
+        )
+
+    def _kept_device(self, plan: Plan, found: tuple[Holder, ...]) -> KeptDevice:
+        candidate = plan.candidate
+        if plan.reason == "owner alive":
+            found = self._attempt.holders(candidate, Outcome.BUSY)
+        node = os.fspath(self._kernel.node(candidate.number))
+        return KeptDevice(node, candidate.image, plan.medium, plan.reason or "in use", found)

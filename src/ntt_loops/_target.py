@@ -1,0 +1,77 @@
+"""What a caller's argument means: a medium or a file, a device, a folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from ntt_loops._attachment import LoopDevice, check_medium, medium_of
+from ntt_loops._medium import Medium
+from ntt_loops._medium.survey import STUCK_SECONDS
+
+if TYPE_CHECKING:
+    from ntt_loops._backoff import Deadline
+    from ntt_loops._kernel import Kernel
+
+Text = str | os.PathLike[str]
+
+_NODE = re.compile(r"(?:/dev/)?loop(\d+)(?:p\d+)?", re.ASCII)
+
+
+def image_path(image: Text) -> str:
+    """Return an image's path; TypeError for anything but a str or a path of one."""
+    path = os.fspath(image)
+    if not isinstance(path, str):
+        message = f"an image is a str or a path, not {image!r}"
+        raise TypeError(message)
+    return path
+
+
+def medium_meant(kernel: Kernel, medium_or_image: Text, deadline: Deadline) -> Medium:
+    """Tell an id from a path: a path is an os.PathLike, or a str with a slash."""
+    path = image_path(medium_or_image)
+    if isinstance(medium_or_image, str) and "/" not in path:
+        return Medium(check_medium(path))
+    name = check_medium(medium_of(path))
+    return Medium(name, real_paths(kernel, path, deadline), _inode(kernel, path, deadline))
+
+
+def _inode(kernel: Kernel, path: str, deadline: Deadline) -> tuple[int, int] | None:
+    name = os.path.abspath(os.fsencode(path))
+    try:
+        return kernel.file_id(name, within=_within(kernel, name, deadline))
+    except OSError:  # missing, unreachable or stuck: then its devices are known by the path that sysfs shows
+        return None
+
+
+def real_paths(kernel: Kernel, path: Text, deadline: Deadline) -> frozenset[bytes]:
+    """Return a path, absolute, as it is and with symlinks followed: the kernel shows the latter."""
+    name = os.path.abspath(os.fsencode(path))
+    try:
+        return frozenset((name, kernel.real_path(name, within=_within(kernel, name, deadline))))
+    except OSError:
+        return frozenset((name,))
+
+
+def _within(kernel: Kernel, path: bytes, deadline: Deadline) -> float | None:
+    return min(STUCK_SECONDS, max(deadline.remaining, 0.05)) if kernel.may_hang([path])[0] else None
+
+
+def device_number(device: LoopDevice | Text) -> int:
+    """Return the number of a device, or of the disk that a partition's path is of."""
+    if isinstance(device, LoopDevice):
+        return device.number
+    match = _NODE.fullmatch(os.fspath(device))
+    if match is None:
+        message = f"{os.fspath(device)!r} is no loop device: it looks like /dev/loop7 or /dev/loop7p1"
+        raise ValueError(message)
+    return int(match[1])
+
+
+def checked_age(seconds: float | None) -> float | None:
+    """Return an age in seconds; ValueError for a negative one."""
+    if seconds is not None and not seconds >= 0:
+        message = f"kept_older_than is a number of seconds, zero or more, not {seconds!r}"
+        raise ValueError(message)
+    return seconds
