@@ -1,0 +1,1 @@
+"""The tests of ntt_loops; tests/README.md says how they are divided."""

@@ -1,0 +1,96 @@
+"""Which tests need real loop devices, and the guard that none of them leaves something behind."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import guard
+from tests.support.needs import missing_for_kernel, require_kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TESTS = Path(__file__).parent
+GUARDED = (TESTS / "kernel", TESTS / "contract")
+
+BASE = pytest.StashKey[Path]()
+DESCRIPTORS = pytest.StashKey[dict[int, str]]()
+PARTITIONS = pytest.StashKey[set[str]]()
+LEAKS = pytest.StashKey[list[str]]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark every test below tests/kernel as one that needs root and loop devices."""
+    if item.path.is_relative_to(TESTS / "kernel"):
+        item.add_marker("kernel")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail a test that needs real loop devices where there are none."""
+    if item.get_closest_marker("kernel") is not None:
+        require_kernel()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Note what was there before the first test."""
+    session.config.stash[DESCRIPTORS] = guard.open_descriptors()
+    session.config.stash[PARTITIONS] = guard.stale_partitions()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_folder(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Path]:
+    """Keep all temporary files, of child processes too, and the default ledgers below one folder."""
+    base = tmp_path_factory.getbasetemp()
+    temporary = tmp_path_factory.mktemp("tmp", numbered=False)
+    pytestconfig.stash[BASE] = base
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(temporary))
+        patch.setattr(tempfile, "tempdir", str(temporary))
+        patch.setenv("NTT_LOOPS_RUN_DIR", str(base / "run"))
+        yield base
+
+
+@pytest.fixture(autouse=True)
+def no_leak(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test of real devices that leaves one bound to a file below its tmp_path, and free that one."""
+    if missing_for_kernel() is not None or not _is_guarded(request.path):
+        yield
+        return
+    folder: Path = request.getfixturevalue("tmp_path")
+    yield
+    leaks = guard.leaks_below(folder)
+    if leaks:
+        guard.clear_below(folder)
+        pytest.fail("the test left behind: " + "; ".join(leaks), pytrace=False)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when it left a device, a mount, a partition node or a descriptor."""
+    stash = session.config.stash
+    leaks = guard.new_descriptors(stash[DESCRIPTORS])
+    if BASE in stash and missing_for_kernel() is None:
+        leaks += guard.leaks_below(stash[BASE]) + guard.new_stale_partitions(stash[PARTITIONS])
+        guard.clear_below(stash[BASE])
+    stash[LEAKS] = leaks
+    if leaks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what the run left behind."""
+    leaks = config.stash.get(LEAKS, [])
+    if leaks:
+        terminalreporter.section("LEFT BEHIND: THE RUN HAS FAILED", red=True, bold=True)
+        for leak in leaks:
+            terminalreporter.write_line(leak, red=True)
+
+
+def _is_guarded(path: Path) -> bool:
+    return any(path.is_relative_to(folder) for folder in GUARDED)

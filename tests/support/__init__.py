@@ -1,0 +1,1 @@
+"""What the tests share: independent judges, images, and the guard against leaks."""
