@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import LoopDevice, check_medium, medium_of
 from ntt_loops._medium import Medium
-from ntt_loops._medium.survey import STUCK_SECONDS
+from ntt_loops._medium.survey import SHORTEST_SECONDS, STUCK_SECONDS
 
 if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
@@ -55,7 +55,7 @@ def real_paths(kernel: Kernel, path: Text, deadline: Deadline) -> frozenset[byte
 
 
 def _within(kernel: Kernel, path: bytes, deadline: Deadline) -> float | None:
-    return min(STUCK_SECONDS, max(deadline.remaining, 0.05)) if kernel.may_hang([path])[0] else None
+    return min(STUCK_SECONDS, max(deadline.remaining, SHORTEST_SECONDS)) if kernel.may_hang([path])[0] else None
 
 
 def device_number(device: LoopDevice | Text) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,12 @@ class LoopAttachment:
     def __repr__(self) -> str:
         state = "not attached" if self._binding is None else f"on {self._binding.device}"
         return f"<LoopAttachment of {self._image!r}, medium {self.medium!r}, {state}>"
+
+    def __del__(self) -> None:
+        binding = getattr(self, "_binding", None)
+        if binding is not None and not binding.handle.closed and self._pid == os.getpid():
+            warnings.warn(f"{self!r} was never left: it is detached now", ResourceWarning, stacklevel=2, source=self)
+            binding.handle.close()
 
     @property
     def image(self) -> Path:

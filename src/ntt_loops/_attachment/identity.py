@@ -64,15 +64,11 @@ class Identity:
 
     def _is_bound_by_status(self, kernel: Kernel) -> bool:
         try:
-            handle = kernel.open(self.number)
+            return self.agrees(kernel.status_of(self.number))
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENOENT):  # a detach under way
                 return kernel.is_bound(self.number)
             raise
-        try:
-            return self.is_open_as(kernel, handle)
-        finally:
-            handle.close()
 
     def is_open_as(self, kernel: Kernel, handle: Handle, *, within: float | None = None) -> bool:
         """Whether an open descriptor is of this attachment; while it is open that cannot change (F15)."""

@@ -9,10 +9,18 @@ import fcntl
 import os
 import sys
 
+LOOP_INFO64_BYTES = 232
+
 
 def ioctl(descriptor: str, request: str, argument: str) -> bytes:
     """Make an ioctl with a buffer and return the buffer."""
     return fcntl.ioctl(int(descriptor), int(request), bytes.fromhex(argument))
+
+
+def status(node: str, request: str) -> bytes:
+    """Open a device and return its loop_info64."""
+    device = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
+    return fcntl.ioctl(device, int(request), bytes(LOOP_INFO64_BYTES))
 
 
 def fsync(descriptor: str) -> bytes:
@@ -39,7 +47,7 @@ def realpath(path: str) -> bytes:
     return os.path.realpath(bytes.fromhex(path))
 
 
-CALLS = {call.__name__: call for call in (ioctl, fsync, hold, stat, realpath)}
+CALLS = {call.__name__: call for call in (ioctl, status, fsync, hold, stat, realpath)}
 
 
 def main(operation: str, *arguments: str) -> None:

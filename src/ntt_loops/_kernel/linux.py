@@ -88,6 +88,15 @@ class LinuxKernel:
         """LOOP_GET_STATUS64."""
         return ioctls.status_of(_loop_info(handle, within))
 
+    def status_of(self, number: int, *, within: float | None = None) -> LoopStatus:
+        """Open, LOOP_GET_STATUS64, close."""
+        if within is not None:
+            return ioctls.status_of(
+                guarded.call("status", str(self.node(number)), str(abi.LOOP_GET_STATUS64), within=within)
+            )
+        with open_descriptor(self.node(number), os.O_RDONLY) as device:
+            return ioctls.status_of(ioctls.get_status(device.fileno()))
+
     def set_autoclear(self, handle: Handle, *, on: bool, within: float | None = None) -> None:
         """LOOP_GET_STATUS64, then LOOP_SET_STATUS64 with that flag."""
         info = ioctls.with_autoclear(_loop_info(handle, within), on=on)
@@ -160,8 +169,7 @@ class LinuxKernel:
 
     def openers(self, rdevs: frozenset[int]) -> list[Opener]:
         """Return the processes that have one of these devices open."""
-        ours = mountinfo.read("self")
-        return processes.openers(rdevs, lambda path: mountinfo.may_hang(path, ours))
+        return processes.openers(rdevs, mountinfo.Namespaces().may_hang)
 
     def swaps(self) -> list[tuple[int, bytes]]:
         """Return the block devices in /proc/swaps."""

@@ -113,6 +113,24 @@ def _block_rdev(line: Line) -> int | None:
     return processes.block_rdev(line.source)
 
 
+class Namespaces:
+    """Answers ``may_hang`` for the paths of many processes: each namespace is read once, each folder judged once."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int | None, list[Line]] = {}
+        self._judged: dict[tuple[int | None, bytes], bool] = {}
+
+    def may_hang(self, pid: int, path: bytes) -> bool:
+        """Tell whether a path, as a process sees it, lies on storage that may never answer."""
+        space = processes.namespace(pid, "mnt")
+        if space not in self._lines:
+            self._lines[space] = read(pid)
+        folder = os.path.dirname(path)
+        if (space, folder) not in self._judged:
+            self._judged[space, folder] = may_hang(path, self._lines[space])
+        return self._judged[space, folder]
+
+
 def may_hang(path: bytes, lines: list[Line]) -> bool:
     """Tell whether an absolute path lies on storage that may never answer (F21); touches nothing.
 

@@ -103,17 +103,18 @@ def namespace(pid: int | str, kind: str) -> int | None:
         raise
 
 
-def openers(rdevs: frozenset[int], may_hang: Callable[[bytes], bool]) -> list[Opener]:
+def openers(rdevs: frozenset[int], may_hang: Callable[[int, bytes], bool]) -> list[Opener]:
     """Return the processes that have one of these block devices open, each path once.
 
-    ``may_hang`` tells of a path whether it lies on storage that may not answer: such a file is not asked (F21).
+    ``may_hang`` tells of a process and a path whether it lies on storage that may not answer: such a file is not asked
+    (F21).
     """
     found = []
     for pid in pids():
-        files = {
-            (path, block_rdev(f"/proc/{pid}/fd/{number}")) for number, path in _open_files(pid) if not may_hang(path)
-        }
-        found += [Opener(pid, command(pid), path, rdev) for path, rdev in files if rdev in rdevs]
+        open_files = ((number, path) for number, path in _open_files(pid) if not may_hang(pid, path))
+        found_here = {(path, block_rdev(f"/proc/{pid}/fd/{number}")) for number, path in open_files}
+        matches = sorted((path, rdev) for path, rdev in found_here if rdev is not None and rdev in rdevs)
+        found += [Opener(pid, command(pid), path, rdev) for path, rdev in matches]
     return found
 
 

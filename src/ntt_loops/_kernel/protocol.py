@@ -79,6 +79,9 @@ class Kernel(Protocol):
     def get_status(self, handle: Handle, *, within: float | None = None) -> LoopStatus:
         """LOOP_GET_STATUS64; ENXIO when nothing is bound, or the detach is under way (F17)."""
 
+    def status_of(self, number: int, *, within: float | None = None) -> LoopStatus:
+        """LOOP_GET_STATUS64 through a descriptor of its own; on dead storage even the open may hang (F50)."""
+
     def set_autoclear(self, handle: Handle, *, on: bool, within: float | None = None) -> None:
         """LOOP_SET_STATUS64 with nothing else changed (F12); it takes some 10 ms (F34)."""
 

@@ -51,16 +51,8 @@ def record_of_tagged(kernel: Kernel, bound: BoundDevice, status: LoopStatus, tag
 
 def _status(kernel: Kernel, number: int) -> LoopStatus | None:
     try:
-        handle = kernel.open(number)
+        return kernel.status_of(number)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return None
         raise
-    try:
-        return kernel.get_status(handle)
-    except OSError as error:
-        if error.errno == errno.ENXIO:
-            return None
-        raise
-    finally:
-        handle.close()

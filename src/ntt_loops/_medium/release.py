@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ntt_loops._medium.survey import Seen
 
 
+logger = logging.getLogger("ntt_loops")
+
 #: Devices that were released after the deadline are looked for once more; whoever goes on attaching is then busy.
 _LOOKS_AFTER_DEADLINE = 2
 
@@ -48,7 +51,8 @@ def release_device(kernel: Kernel, ledger: Ledger, device: LoopDevice, deadline:
     work = _Release(
         kernel, ledger, device.medium, survey=survey, finder=DeviceFinder(device), deadline=deadline, unmount=False
     )
-    work.run(is_bare_name=False)
+    for problem in work.run(is_bare_name=False).problems:
+        logger.warning("%s", problem, extra={"medium": device.medium, "device": str(device)})
 
 
 class _Release:

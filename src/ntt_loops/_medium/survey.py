@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: A server that has not answered in this many seconds is taken for stuck; local storage answers in microseconds.
 STUCK_SECONDS = 1.0
+#: Also past the deadline a device gets one try, and a child process needs this to start on a loaded machine.
+SHORTEST_SECONDS = 0.25
 
 
 @attrs.frozen
@@ -91,7 +93,7 @@ class Survey:
 
     def within(self) -> float:
         """Return the seconds that a call which may hang gets now."""
-        return min(STUCK_SECONDS, max(self._deadline.remaining / 2, 0.05))
+        return min(STUCK_SECONDS, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
 
     def probe(self) -> None:
         """Ask those devices whose storage may hang, each once."""
@@ -143,7 +145,7 @@ class Survey:
 
     def _status(self, number: int, within: float | None) -> LoopStatus | None:
         try:
-            handle = self._kernel.open(number)
+            return self._kernel.status_of(number, within=within)
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENOENT):
                 return None
@@ -152,15 +154,6 @@ class Survey:
                 message = f"{node} may not be opened: {error.strerror}; it takes root, or read access to the nodes"
                 raise LoopPermissionError(message, device=node, errno=error.errno) from error
             raise
-        try:
-            return self._kernel.get_status(handle, within=within)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return None
-            raise
-        finally:
-            # Never the last close of storage that hangs: the child that was left behind has the descriptor too.
-            handle.close()
 
 
 def _key(bound: BoundDevice) -> tuple[int, int | None, bytes]:
