@@ -6,7 +6,7 @@
     ├── 536a933b4481f605fcd44615740a9025.jsonl          one line an event, flock(2)ed for the length of one change
     ├── Zip%20disk%20%2312.jsonl                        any id is a file name, percent-encoded
     ├── <160 bytes>%%<sha256>.jsonl                     or shortened, with a digest
-    └── <name>.jsonl.corrupt-<nanoseconds>              a file that could not be read, set aside
+    └── <name>.jsonl.aside-<hex nanoseconds>             a file that could not be read, set aside
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ kernel's devices die with the machine, as /run does.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from typing import TYPE_CHECKING, Self
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ntt_loops._ledger.record import Key, Record
+
+logger = logging.getLogger("ntt_loops")
 
 #: A file with this many lines, and four times as many as it has entries, is written anew when it is closed.
 _MANY_LINES = 512
@@ -69,6 +72,8 @@ class Book:
 
     def add(self, record: Record) -> None:
         """Put an attachment on record; LedgerError when it cannot be written, and then it is not."""
+        if not self.entries:  # the lines of what was removed are not to be read again: the file begins anew
+            self._whole_bytes = 0
         self._append(contents.attached(record))
         self.entries[record.key] = record
 
@@ -102,21 +107,24 @@ class Book:
             raise self.problem
         head = contents.header(self.medium, self._boot_id) if self._whole_bytes == 0 else b""
         data = head + line
-        if self._whole_bytes < self._size:  # a torn line, or another boot's records
-            os.truncate(self._file.fileno(), self._whole_bytes)
-            self._size = self._whole_bytes
-        self._write(data)
-        self._whole_bytes = self._size = self._size + len(data)
-        self._lines += 1
-
-    def _write(self, data: bytes) -> None:
         try:
-            written = os.write(self._file.fileno(), data)
+            self._cut()
+            self._size += os.write(self._file.fileno(), data)
+            if self._size < self._whole_bytes + len(data):
+                self._cut()
+                raise self._error("cannot be written: the file system is full", errno.ENOSPC)
+        except LedgerError:
+            raise
         except OSError as error:
             raise self._error(f"cannot be written: {error.strerror}", error.errno) from error
-        if written < len(data):
+        self._whole_bytes = self._size
+        self._lines += 1
+
+    def _cut(self) -> None:
+        """Cut off what is not whole: a torn line, or another boot's records."""
+        if self._whole_bytes < self._size:
             os.truncate(self._file.fileno(), self._whole_bytes)
-            raise self._error("cannot be written: the file system is full", errno.ENOSPC)
+            self._size = self._whole_bytes
 
     def close(self) -> None:
         """Remove the file if nothing is on record, let the lock go, close; again does nothing."""
@@ -139,9 +147,19 @@ class Book:
 
     def _tidy(self) -> None:
         if not self.entries:
-            os.unlink(self.path)
+            self._remove_file()
         elif self._lines > max(_MANY_LINES, 4 * len(self.entries)):
             self._write_anew()
+
+    def _remove_file(self) -> None:
+        """Remove the file, unless somebody removed or replaced it by hand; where it cannot go, it is emptied."""
+        if not is_at(self._file, self.path):
+            return
+        try:
+            os.unlink(self.path)
+        except OSError as error:
+            logger.warning("%s", self._error(f"cannot be removed: {error.strerror}"), extra={"medium": self.medium})
+            os.truncate(self._file.fileno(), 0)
 
     def _write_anew(self) -> None:
         """Replace a file of mostly past events; whoever waits for this lock finds another inode and opens that."""
@@ -163,6 +181,15 @@ class Book:
             path=self.path,
             errno=number,
         )
+
+
+def is_at(file: io.FileIO, path: Path) -> bool:
+    """Whether an open file is the one of that name."""
+    try:
+        named = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(file.fileno()), named)
 
 
 def read_whole(file: io.FileIO) -> bytes:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT = 1
-_HEADER_START = b'{"ntt_loops_ledger":'
+#: How our own first line begins, and so how one that was torn off while it was written does.
+_HEADER_START = b'{"ntt_loops_ledger":%d,' % FORMAT
 
 
 class Kind(enum.Enum):
@@ -73,10 +74,9 @@ def event(name: str, key: Key) -> bytes:
 def read(text: bytes, medium: str | None, boot_id: str) -> Contents:
     """Read a file's text; ``medium`` is whose it should be, None where that is to be found out."""
     whole, newline, torn = text.rpartition(b"\n")
-    if not newline:
-        is_torn_header = torn.startswith(_HEADER_START) or _HEADER_START.startswith(torn)
-        return Contents(Kind.GOOD if is_torn_header else Kind.CORRUPT)
-    first, *rest = whole.split(b"\n")
+    if not newline and (torn.startswith(_HEADER_START) or _HEADER_START.startswith(torn)):
+        return Contents(Kind.GOOD)
+    first, *rest = (whole if newline else text).split(b"\n")
     try:
         head = _object(first)
         version = head.get("ntt_loops_ledger")

@@ -14,7 +14,7 @@ from ntt_loops._backoff import Deadline, NotYet, retry
 from ntt_loops._kernel import flock
 from ntt_loops._kernel.descriptors import open_descriptor
 from ntt_loops._ledger import contents, names, rebuild
-from ntt_loops._ledger.book import Book, read_whole
+from ntt_loops._ledger.book import Book, is_at, read_whole
 from ntt_loops._ledger.contents import Kind
 from ntt_loops._ledger.tag import registry_of
 from ntt_loops.errors import LedgerError
@@ -45,11 +45,9 @@ class Ledger:
         Raises:
             LedgerError: The folder is not to be trusted.
         """
-        try:
-            found = os.lstat(self.run_dir)
-        except FileNotFoundError:
+        found = self._folder()
+        if found is None:
             return None
-        self._check(found)
         return registry_of(self._kernel.boot_id(), found.st_dev, found.st_ino)
 
     def locked(self, medium: str, deadline: Deadline) -> Book:
@@ -67,10 +65,17 @@ class Ledger:
         aside = self._set_aside(book)
         book = self._locked(medium, deadline)
         book.set_aside = aside
+        try:
+            self._rebuild(book)
+        except BaseException:
+            book.close()
+            raise
+        return book
+
+    def _rebuild(self, book: Book) -> None:
         registry = self.registry()
         if registry is not None:
-            book.restore(rebuild.from_tags(self._kernel, registry, medium))
-        return book
+            book.restore(rebuild.from_tags(self._kernel, registry, book.medium))
 
     def locked_for_reading(self, medium: str, deadline: Deadline) -> Book:
         """Open the medium's file under its lock, and change nothing; FileNotFoundError where there is none."""
@@ -84,8 +89,9 @@ class Ledger:
         )
 
     def peek(self, medium: str) -> Sequence[Record]:
-        """Return the medium's records without the lock, for listings; what cannot be read is none."""
+        """Return the medium's records without the lock, for listings; what cannot be read or trusted is none."""
         try:
+            self._folder()
             with self._open(self._path(medium), os.O_RDONLY) as file:
                 found = contents.read(read_whole(file), medium, self._kernel.boot_id())
         except (FileNotFoundError, LedgerError):
@@ -94,11 +100,9 @@ class Ledger:
 
     def media(self) -> list[str]:
         """Return the media that have a file; LedgerError where the folder is not to be trusted."""
-        try:
-            self._check(os.lstat(self.run_dir))
-            found = sorted(os.listdir(self.run_dir))
-        except FileNotFoundError:
+        if self._folder() is None:
             return []
+        found = sorted(os.listdir(self.run_dir))
         media = (names.medium_of(name) or self._medium_inside(name) for name in found if name.endswith(names.SUFFIX))
         return [medium for medium in media if medium is not None]
 
@@ -116,11 +120,20 @@ class Ledger:
 
     def _ensure_folder(self) -> None:
         """Make the folder where it is missing, and see that it can be trusted."""
+        if self._folder() is None:
+            self._check(self._make_folder())
+
+    def _folder(self) -> os.stat_result | None:
+        """Return the folder's status, None where it is missing; LedgerError where it is not to be trusted."""
         try:
             found = os.lstat(self.run_dir)
         except FileNotFoundError:
-            found = self._make_folder()
+            return None
+        except OSError as error:
+            message = f"the ledger folder {self.run_dir} cannot be reached: {error.strerror}"
+            raise LedgerError(message, path=self.run_dir, errno=error.errno) from error
         self._check(found)
+        return found
 
     def _make_folder(self) -> os.stat_result:
         try:
@@ -192,7 +205,7 @@ class Ledger:
             raise LedgerError(message, path=path, errno=errno.EPERM)
 
     def _set_aside(self, book: Book) -> Path:
-        aside = book.path.with_name(f"{book.path.name}.corrupt-{time.time_ns()}")
+        aside = book.path.with_name(f"{book.path.name}.aside-{time.time_ns():x}")
         book.set_aside_as(aside)
         logger.warning(
             "the ledger of medium %r could not be read; it was set aside as %s and made anew from the devices' tags",
@@ -212,14 +225,6 @@ def _lock(file: io.FileIO, path: Path) -> None:
     """Take the lock of the file that has that name; NotYet where it is taken, or the file was removed or replaced."""
     if not flock.try_lock(file.fileno()):
         raise NotYet
-    if not _is_at(file, path):
+    if not is_at(file, path):
         flock.unlock(file.fileno())
         raise NotYet
-
-
-def _is_at(file: io.FileIO, path: Path) -> bool:
-    try:
-        named = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(os.fstat(file.fileno()), named)

@@ -26,7 +26,7 @@ def file_name(medium: str) -> str:
 def medium_of(name: str) -> str | None:
     """Return the medium whose ledger file has that name; None where the name alone does not tell."""
     encoded = name.removesuffix(SUFFIX)
-    if encoded == name or _DIGEST_MARK in encoded:
+    if encoded == name or _DIGEST_MARK in encoded or not encoded.isascii():
         return None
     medium = os.fsdecode(unquote_to_bytes(encoded))
     return medium if file_name(medium) == name else None

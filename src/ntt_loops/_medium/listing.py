@@ -68,10 +68,11 @@ class MediumState:
 
 def list_media(kernel: Kernel, ledger: Ledger, medium: str | None, deadline: Deadline) -> list[MediumState]:
     """Return the media with something attached, sorted by id."""
+    registry = ledger.registry()  # and so see whether the folder is to be trusted
     survey = Survey(kernel, deadline)
     survey.probe()
     devices = survey.look()
-    media = [medium] if medium is not None else sorted({*ledger.media(), *_tagged(ledger, devices)})
+    media = [medium] if medium is not None else sorted({*ledger.media(), *_tagged(ledger, registry, devices)})
     states = []
     for name in media:
         found = Finder(kernel, Medium(name), survey.within()).candidates(devices, ledger.peek(name))
@@ -80,8 +81,7 @@ def list_media(kernel: Kernel, ledger: Ledger, medium: str | None, deadline: Dea
     return states
 
 
-def _tagged(ledger: Ledger, devices: list[Seen]) -> set[str]:
-    registry = ledger.registry()
+def _tagged(ledger: Ledger, registry: str | None, devices: list[Seen]) -> set[str]:
     tags = {one.tag for one in devices if one.tag is not None and one.tag.registry == registry}
     return {name for tag in tags for name in media_of(ledger, tag)}
 
