@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ntt_loops._attachment import LoopDevice, check_medium, medium_of
 from ntt_loops._medium import Medium
 from ntt_loops._medium.survey import SHORTEST_SECONDS, STUCK_SECONDS
+from ntt_loops.errors import MediumError
 
 if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
@@ -34,7 +35,18 @@ def medium_meant(kernel: Kernel, medium_or_image: Text, deadline: Deadline) -> M
     if isinstance(medium_or_image, str) and "/" not in path:
         return Medium(check_medium(path))
     name = check_medium(medium_of(path))
+    _check_is_path(path)
     return Medium(name, real_paths(kernel, path, deadline), _inode(kernel, path, deadline))
+
+
+def _check_is_path(path: str) -> None:
+    try:
+        is_one = b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_one = False
+    if not is_one:
+        message = f"{path!r} cannot be a path: no file name holds that"
+        raise MediumError(message)
 
 
 def _inode(kernel: Kernel, path: str, deadline: Deadline) -> tuple[int, int] | None:

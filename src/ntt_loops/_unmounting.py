@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel, Mount
 
 
-def unmount_device(kernel: Kernel, number: int, deadline: Deadline) -> list[MountError]:
+def unmount_device(kernel: Kernel, number: int, deadline: Deadline) -> tuple[int, list[MountError]]:
     """Unmount the mounts of a device and of its partitions in this mount namespace, the last one first.
 
     Returns:
-        What did not go. A mount point that somebody else's later mount covers is left alone: umount(8) would take that.
+        How many went, and what did not. A mount point that somebody else's later mount covers is left alone: umount(8)
+        would take that one.
     """
+    mounts = _mounts(kernel, number)
     errors = []
-    for mount in reversed(_mounts(kernel, number)):
+    for mount in reversed(mounts):
         try:
             kernel.unmount(mount.mount_point, within=deadline.remaining)
-        except (StuckError, OSError) as error:
+        except OSError as error:  # StuckError too
             errors.append(_mount_error(kernel, number, mount, error))
-    return errors
+    return len(mounts) - len(errors), errors
 
 
 def _mounts(kernel: Kernel, number: int) -> list[Mount]:

@@ -141,9 +141,20 @@ class ImagePermissionError(ImageError, PermissionError):
 
 
 class ImageWriteError(NttLoopsError, OSError):
-    """What was written through the device may not be in the image: the kernel said so once (F18)."""
+    """What was written through the device may not be in the image: the kernel said so once (F18).
+
+    Attributes:
+        holders: Who else keeps a device of the medium busy (``tuple[Holder, ...]``).
+        report: What ``release_all`` did (``ReleaseReport``), else None.
+    """
 
     _errno = errno.EIO
+
+    holders: tuple[Any, ...]
+    report: Any
+
+    def __init__(self, message: str, *, holders: tuple[Any, ...] = (), report: object = None, **facts: Any) -> None:
+        super().__init__(message, holders=holders, report=report, **facts)
 
 
 class AttachError(NttLoopsError, OSError):

@@ -173,22 +173,23 @@ class LoopAttachment:
         binding = self._binding
         if binding is None or self._pid != os.getpid():
             return
-        # Interrupted, it can be called again: the descriptor is closed once, the rest is asked anew.
         deadline = Deadline.after(self._options.timeout)
         try:
-            write_error = self._flush(binding)
+            try:
+                write_error = self._flush(binding)
+            finally:
+                binding.handle.close()
+            holders = _wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
+            self._write_down(binding, deadline, is_gone=not holders)
         finally:
-            binding.handle.close()
-        holders = _wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
-        self._write_down(binding, deadline, is_gone=not holders)
-        self._forget()
+            self._forget()
         if write_error is not None:
             raise _not_written(binding.device, write_error) from write_error
         if holders:
             raise _still_busy(binding.device, holders)
 
     def _flush(self, binding: Binding) -> OSError | None:
-        if binding.device.read_only or binding.handle.closed:
+        if binding.device.read_only:
             return None
         try:
             self._kernel.flush(binding.handle)

@@ -180,7 +180,10 @@ class Detacher:
         try:
             self.kernel.set_autoclear(claim, on=False, within=self.within)
         except OSError as error:
-            if error.errno != errno.ENXIO:  # ENXIO: the last CLR_FD took after all
+            if error.errno == errno.EBUSY:  # a newer kernel, and somebody has claimed it since (F53)
+                node = self.kernel.node(self.identity.number)
+                logger.warning("%s stays armed: it goes with its last user", node, extra={"device": str(node)})
+            elif error.errno != errno.ENXIO:  # ENXIO: the last CLR_FD took after all
                 raise
 
     def _detach_writable(self, claim: Handle, status: LoopStatus) -> Detached:

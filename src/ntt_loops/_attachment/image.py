@@ -68,6 +68,7 @@ def open_image(image: str, *, writable: bool, extent: Extent) -> OpenImage:
         found = os.fstat(file.fileno())
         _check_kind(image, found)
         visible = _visible_bytes(image, found.st_size, extent)
+        backing_file = _path_of(file, image)
     except BaseException:
         file.close()
         raise
@@ -75,7 +76,7 @@ def open_image(image: str, *, writable: bool, extent: Extent) -> OpenImage:
     return OpenImage(
         file=file,
         path=os.path.abspath(image),
-        backing_file=_path_of(file, image),
+        backing_file=backing_file,
         dev=found.st_dev,
         inode=found.st_ino,
         size_bytes=size_bytes,
@@ -111,14 +112,15 @@ def _open(image: str, *, writable: bool) -> io.FileIO:
         reason = f"cannot be opened {_how(writable=writable)}: {error.strerror}"
         raise _refusal(image, reason, error.errno or errno.EIO) from error
     except ValueError as error:
-        raise _refusal(repr(image), f"cannot be a path: {error}") from error
+        message = f"image {image!r}: cannot be a path: {error}; nothing was attached"
+        raise ImageError(message, image=image) from error
 
 
 def _path_of(file: io.FileIO, image: str) -> bytes:
-    """Return the path that the kernel has for an open file; without /proc, what the path leads to."""
+    """Return the path that the kernel has for an open file; where it says none, what the path leads to."""
     try:
         return os.readlink(f"/proc/self/fd/{file.fileno()}".encode())
-    except FileNotFoundError:
+    except OSError:  # no /proc here, or a path over 4095 bytes (F48)
         return os.fsencode(os.path.realpath(image))
 
 

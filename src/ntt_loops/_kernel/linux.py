@@ -167,9 +167,10 @@ class LinuxKernel:
         """Return the mounts of block devices in every mount namespace."""
         return mountinfo.block_mounts()
 
-    def openers(self, rdevs: frozenset[int]) -> list[Opener]:
+    def openers(self, rdevs: frozenset[int], *, pid: int | None = None) -> list[Opener]:
         """Return the processes that have one of these devices open."""
-        return processes.openers(rdevs, mountinfo.Namespaces().may_hang)
+        pids = processes.pids() if pid is None else [pid]
+        return processes.openers(pids, rdevs, mountinfo.Namespaces().may_hang)
 
     def swaps(self) -> list[tuple[int, bytes]]:
         """Return the block devices in /proc/swaps."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ntt_loops._kernel.values import Opener, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 #: How /proc says that the process went while it was read.
 _GONE = (errno.ENOENT, errno.ESRCH)
@@ -103,14 +103,14 @@ def namespace(pid: int | str, kind: str) -> int | None:
         raise
 
 
-def openers(rdevs: frozenset[int], may_hang: Callable[[int, bytes], bool]) -> list[Opener]:
-    """Return the processes that have one of these block devices open, each path once.
+def openers(pids: Iterable[int], rdevs: frozenset[int], may_hang: Callable[[int, bytes], bool]) -> list[Opener]:
+    """Return which of these processes have one of these block devices open, each path once.
 
     ``may_hang`` tells of a process and a path whether it lies on storage that may not answer: such a file is not asked
     (F21).
     """
     found = []
-    for pid in pids():
+    for pid in pids:
         open_files = ((number, path) for number, path in _open_files(pid) if not may_hang(pid, path))
         found_here = {(path, block_rdev(f"/proc/{pid}/fd/{number}")) for number, path in open_files}
         matches = sorted((path, rdev) for path, rdev in found_here if rdev is not None and rdev in rdevs)

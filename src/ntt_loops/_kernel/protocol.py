@@ -131,8 +131,8 @@ class Kernel(Protocol):
     def mounts(self) -> list[Mount]:
         """Return the mounts of block devices in every mount namespace that a process lives in."""
 
-    def openers(self, rdevs: frozenset[int]) -> list[Opener]:
-        """Return the processes with a descriptor of one of these devices, this one too."""
+    def openers(self, rdevs: frozenset[int], *, pid: int | None = None) -> list[Opener]:
+        """Return the processes with a descriptor of one of these devices, this one too; or look at one process only."""
 
     def swaps(self) -> list[tuple[int, bytes]]:
         """Return device number and path of each block device that is swapped on."""

@@ -84,6 +84,8 @@ def read(text: bytes, medium: str | None, boot_id: str) -> Contents:
             return Contents(Kind.CORRUPT)
         if version != FORMAT:
             return Contents(Kind.UNKNOWN_FORMAT)
+        if not newline:
+            return Contents(Kind.CORRUPT)
         return _read_format_1(head, rest, medium, boot_id, len(whole) + 1)
     except (ValueError, RecursionError):  # RecursionError: a line of ten thousand brackets
         return Contents(Kind.CORRUPT)

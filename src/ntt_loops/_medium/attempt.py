@@ -40,7 +40,8 @@ class Attempt:
         if candidate.seen.status is None and candidate.record is None:
             is_there = self.kernel.diskseq(candidate.number) == candidate.seen.bound.diskseq
             is_there = is_there and self.kernel.is_bound(candidate.number)
-            return Detached(Outcome.DETACHING if is_there else Outcome.GONE)
+            why = Outcome.DETACHING if candidate.seen.has_node else Outcome.NO_NODE
+            return Detached(why if is_there else Outcome.GONE)
         if living_owner(self.kernel, candidate) is not None:
             return Detached(Outcome.BUSY if candidate.identity.is_bound(self.kernel) else Outcome.GONE)
         detacher = Detacher(
@@ -64,8 +65,13 @@ class Attempt:
 
 
 def living_owner(kernel: Kernel, candidate: Candidate) -> Process | None:
-    """Return the process whose ``with`` block a scoped device is, if it lives and can be seen from here."""
+    """Return the process whose ``with`` block a scoped device is, if it lives, can be seen, and still holds it.
+
+    It may live on without: an exit that was interrupted has let the device go, but could not write that down.
+    """
     record = candidate.record
-    if record is None or record.lifetime != "scoped" or record.owner is None:
+    if record is None or record.lifetime != "scoped" or record.owner is None or not kernel.is_alive(record.owner):
         return None
-    return record.owner if kernel.is_alive(record.owner) else None
+    rdev = kernel.rdev(candidate.number)
+    is_held = rdev is not None and bool(kernel.openers(frozenset((rdev,)), pid=record.owner.pid))
+    return record.owner if is_held else None

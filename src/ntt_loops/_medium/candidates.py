@@ -9,7 +9,7 @@ import attrs
 
 from ntt_loops._attachment import Identity, is_hash, is_named_for
 from ntt_loops._ledger import token_of
-from ntt_loops._medium.deletion import Deletion, deletion_of
+from ntt_loops._medium.deletion import Deletion
 from ntt_loops.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger, Record, Tag
     from ntt_loops._medium.reports import FoundBy
-    from ntt_loops._medium.survey import Seen
+    from ntt_loops._medium.survey import Seen, Survey
 
 
 @attrs.frozen
@@ -86,10 +86,10 @@ class Finder:
     say - may be released before it.
     """
 
-    def __init__(self, kernel: Kernel, medium: Medium, within: float) -> None:
+    def __init__(self, kernel: Kernel, medium: Medium, survey: Survey) -> None:
         self._kernel = kernel
         self._medium = medium
-        self._within = within
+        self._survey = survey
         self._chosen: dict[tuple[int, int | None, bytes], FoundBy] = {}
         #: Path and (dev, inode) of the medium's images, by all records that were seen.
         self._images: set[tuple[bytes, tuple[int, int]]] = set()
@@ -100,14 +100,14 @@ class Finder:
         self._images |= {(record.image, (record.dev, record.inode)) for record in records}
         ways = self._of_the_file(devices) if self._medium.is_one_file else self._of_the_id(devices, by_record)
         self._chosen = {
-            _key(one): ways.get(one.number) or self._chosen[_key(one)]
+            one.key: ways.get(one.number) or self._chosen[one.key]
             for one in devices
-            if one.number in ways or _key(one) in self._chosen
+            if one.number in ways or one.key in self._chosen
         }
         return [
-            Candidate(one, self._chosen[_key(one)], by_record.get(one.number))
+            Candidate(one, self._chosen[one.key], by_record.get(one.number))
             for one in devices
-            if _key(one) in self._chosen
+            if one.key in self._chosen
         ]
 
     def left(self, devices: list[Seen], records: Sequence[Record]) -> list[Seen]:
@@ -133,7 +133,7 @@ class Finder:
                 ways[one.number] = "ledger"
             elif self._is_tagged(one):
                 ways[one.number] = "tag"
-        known = [one for one in devices if one.number in ways or _key(one) in self._chosen]
+        known = [one for one in devices if one.number in ways or one.key in self._chosen]
         # An inode is believed while a device keeps it from being used again (F29), or its path still leads to it.
         inodes = {one.inode for one in known} | self._inodes_in_place()
         paths = {one.path for one in known} | {path for path, _ in self._images}
@@ -166,7 +166,7 @@ class Finder:
         """
         if seen.path not in paths:
             return False
-        return seen.status is None or deletion_of(self._kernel, seen, self._within) is Deletion.DELETED
+        return seen.status is None or self._survey.deletion_of(seen) is Deletion.DELETED
 
     def _is_tagged(self, seen: Seen) -> bool:
         return seen.tag is not None and seen.tag.token == token_of(self._medium.name)
@@ -227,11 +227,6 @@ class DeviceFinder:
         if seen.number != self._identity.number or seen.bound.diskseq != self._identity.diskseq:
             return False
         return seen.status is None or self._identity.agrees(seen.status)
-
-
-def _key(seen: Seen) -> tuple[int, int | None, bytes]:
-    """Return what tells one look's device from another's; where there is no diskseq, its path must do."""
-    return seen.number, seen.bound.diskseq, b"" if seen.bound.diskseq is not None else seen.path
 
 
 def _file_id(kernel: Kernel, path: bytes) -> tuple[int, int] | None:

@@ -10,7 +10,6 @@ from ntt_loops._kernel.values import DELETED_SUFFIX
 
 if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
-    from ntt_loops._medium.survey import Seen
 
 
 class Deletion(enum.Enum):
@@ -21,26 +20,25 @@ class Deletion(enum.Enum):
     UNKNOWN = "unknown"
 
 
-def deletion_of(kernel: Kernel, seen: Seen, within: float) -> Deletion:
+def judge(kernel: Kernel, backing_file: bytes, inode: tuple[int, int] | None, within: float | None) -> Deletion:
     """Tell whether the image of a device is deleted.
 
     Sysfs must say so, and its path must be missing or lead to another file: a file may be *named* "x (deleted)", and
     one may have come back to its old path as a hard link. Anything that can't be told is unknown.
     """
-    path = seen.bound.backing_file
-    if not path:
+    if not backing_file:
         return Deletion.UNKNOWN
-    if not path.endswith(DELETED_SUFFIX):
+    if not backing_file.endswith(DELETED_SUFFIX):
         return Deletion.LIVING
-    if seen.inode is None:
+    if inode is None:
         return Deletion.UNKNOWN
-    for name in (path, seen.path):
+    for name in (backing_file, backing_file.removesuffix(DELETED_SUFFIX)):
         try:
-            found = kernel.file_id(name, within=within if seen.hangs else None)
+            found = kernel.file_id(name, within=within)
         except OSError as error:  # StuckError too
             if error.errno == errno.ENOENT:
                 continue
             return Deletion.UNKNOWN
-        if found == seen.inode:
+        if found == inode:
             return Deletion.LIVING
     return Deletion.DELETED

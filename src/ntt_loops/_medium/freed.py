@@ -9,10 +9,11 @@ from ntt_loops._kernel.values import DELETED_SUFFIX
 from ntt_loops._medium.reports import ReleasedDevice
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from ntt_loops._kernel import Kernel
     from ntt_loops._medium.candidates import Candidate
+    from ntt_loops._medium.survey import Seen
 
 
 class Freed:
@@ -31,8 +32,10 @@ class Freed:
         """Note that a device went."""
         self._released.append((candidate, size_bytes))
 
-    def devices(self, still_held: Collection[tuple[int, int] | None]) -> tuple[ReleasedDevice, ...]:
-        """Return what was released; ``still_held`` are the images that another device keeps on the disk."""
+    def devices(self, bound: Iterable[Seen]) -> tuple[ReleasedDevice, ...]:
+        """Return what was released; of ``bound``, whatever is not among that keeps its image on the disk."""
+        gone = {candidate.seen.key for candidate, _ in self._released}
+        held = {one.inode for one in bound if one.key not in gone}
         sizes: dict[tuple[int, int] | None, int] = {}
         last: dict[tuple[int, int] | None, int] = {}
         for index, (candidate, size_bytes) in enumerate(self._released):
@@ -40,7 +43,7 @@ class Freed:
             sizes[image] = max(sizes.get(image, 0), size_bytes)
             last[image] = index
         return tuple(
-            self._report(one, sizes[one.seen.inode] if _frees(one, still_held) and last[one.seen.inode] == index else 0)
+            self._report(one, sizes[one.seen.inode] if _frees(one, held) and last[one.seen.inode] == index else 0)
             for index, (one, _) in enumerate(self._released)
         )
 
@@ -49,6 +52,6 @@ class Freed:
         return ReleasedDevice(node, candidate.image, candidate.found_by, freed_bytes)
 
 
-def _frees(candidate: Candidate, still_held: Collection[tuple[int, int] | None]) -> bool:
+def _frees(candidate: Candidate, held: Collection[tuple[int, int] | None]) -> bool:
     is_deleted = candidate.seen.bound.backing_file.endswith(DELETED_SUFFIX)
-    return is_deleted and candidate.seen.inode is not None and candidate.seen.inode not in still_held
+    return is_deleted and candidate.seen.inode is not None and candidate.seen.inode not in held

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from ntt_loops._medium.candidates import Candidate, Finder, Medium, media_of
-from ntt_loops._medium.deletion import Deletion, deletion_of
+from ntt_loops._medium.deletion import Deletion
 from ntt_loops._medium.survey import Survey
 from ntt_loops._plain import fields_of
 
@@ -75,9 +75,9 @@ def list_media(kernel: Kernel, ledger: Ledger, medium: str | None, deadline: Dea
     media = [medium] if medium is not None else sorted({*ledger.media(), *_tagged(ledger, registry, devices)})
     states = []
     for name in media:
-        found = Finder(kernel, Medium(name), survey.within()).candidates(devices, ledger.peek(name))
+        found = Finder(kernel, Medium(name), survey).candidates(devices, ledger.peek(name))
         if found:
-            states.append(MediumState(name, tuple(_state(kernel, one, survey.within()) for one in found)))
+            states.append(MediumState(name, tuple(_state(kernel, one, survey) for one in found)))
     return states
 
 
@@ -86,10 +86,10 @@ def _tagged(ledger: Ledger, registry: str | None, devices: list[Seen]) -> set[st
     return {name for tag in tags for name in media_of(ledger, tag)}
 
 
-def _state(kernel: Kernel, candidate: Candidate, within: float) -> AttachmentState:
+def _state(kernel: Kernel, candidate: Candidate, survey: Survey) -> AttachmentState:
     seen, record = candidate.seen, candidate.record
     owner = None if record is None else record.owner
-    deletion = deletion_of(kernel, seen, within)
+    deletion = survey.deletion_of(seen)
     return AttachmentState(
         device=os.fspath(kernel.node(seen.number)),
         image=seen.image,

@@ -15,7 +15,7 @@ from ntt_loops._ledger.contents import Kind
 from ntt_loops._ledger.rebuild import record_of_tagged
 from ntt_loops._medium.attempt import living_owner
 from ntt_loops._medium.candidates import Candidate, media_of, pair
-from ntt_loops._medium.deletion import Deletion, deletion_of
+from ntt_loops._medium.deletion import Deletion
 from ntt_loops._medium.reports import AdoptedDevice, ForgottenRecord, Reason
 from ntt_loops.errors import LedgerError
 
@@ -186,12 +186,13 @@ class Planner:
         """Put a kept device on record that its maker could not; an orphan goes as it is."""
         if seen.tag is None or seen.status is None:
             return
+        record: Record | None = None
         if seen.tag.kept and self._deletion(seen) is Deletion.LIVING:
             record = record_of_tagged(self._kernel, seen.bound, seen.status, seen.tag)
             if self._scope.dry_run or book is None or self._write(partial(book.add, record)):
                 node = os.fspath(self._kernel.node(seen.number))
                 self.adopted.append(AdoptedDevice(medium, node, seen.image))
-        self._plan_ours(Candidate(seen, "tag", None), medium)
+        self._plan_ours(Candidate(seen, "tag", record), medium)
 
     def _plan_ours(self, candidate: Candidate, medium: str | None) -> None:
         self.plans[candidate.number] = Plan(candidate, medium, self._reason_to_keep(candidate))
@@ -204,7 +205,7 @@ class Planner:
         self.plans[seen.number] = Plan(Candidate(seen, "deleted", None), None, reason)
 
     def _deletion(self, seen: Seen) -> Deletion:
-        return deletion_of(self._kernel, seen, self._survey.within())
+        return self._survey.deletion_of(seen)
 
     def _reason_to_keep(self, candidate: Candidate) -> Reason | None:
         if living_owner(self._kernel, candidate) is not None:
@@ -228,4 +229,6 @@ def _unknown(seen: Seen) -> Reason:
     """Return why it is not known whether an image is deleted."""
     if seen.stuck:
         return "storage does not answer"
+    if not seen.has_node:
+        return "no node"
     return "detach under way" if seen.status is None else "deletion unknown"

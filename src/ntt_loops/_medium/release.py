@@ -40,7 +40,7 @@ def release_medium(
 ) -> ReleaseReport:
     """Release every device of a medium. See ``Loops.release_all`` for what it raises."""
     survey = Survey(kernel, deadline)
-    finder = Finder(kernel, medium, survey.within())
+    finder = Finder(kernel, medium, survey)
     work = _Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
     return work.run(is_bare_name=not medium.is_one_file)
 
@@ -77,6 +77,7 @@ class _Release:
         self._deadline = deadline
         self._unmount = unmount
         self._freed = Freed(kernel)
+        self._devices: list[Seen] = []
         self._released_keys: set[Key] = set()
         self._gone: dict[Key, GoneDevice] = {}
         self._left: dict[int, LeftDevice] = {}
@@ -103,7 +104,7 @@ class _Release:
         self._survey.probe()
         book = self._locked()
         try:
-            devices = self._survey.look()
+            devices = self._devices = self._survey.look()
             records = () if book is None else tuple(book.entries.values())
             found = self._finder.candidates(devices, records)
             if book is not None:
@@ -165,18 +166,25 @@ class _Release:
 
     def _try(self, candidate: Candidate) -> Outcome | None:
         """Try one device; return why it stays, None when it is gone."""
-        if self._unmount and living_owner(self._kernel, candidate) is None:
-            self._unmount_errors[candidate.number] = unmount_device(self._kernel, candidate.number, self._deadline)
         size_bytes = self._freed.size_bytes(candidate)
+        is_unmounted = self._unmount and self._unmounts(candidate)
         attempt = Attempt(self._kernel, self._deadline, self._survey.within())
         done = attempt.detach(candidate)
         if done.write_error is not None:
             self._write_errors.append((candidate, done.write_error))
-        if done.outcome is Outcome.RELEASED:
+        # A mounted device that was armed goes with its umount: that was this call's doing too.
+        if done.outcome is Outcome.RELEASED or (done.outcome is Outcome.GONE and is_unmounted):
             self._freed.released(candidate, size_bytes)
             self._strike(candidate)
             return None
         return None if done.outcome is Outcome.GONE else done.outcome
+
+    def _unmounts(self, candidate: Candidate) -> bool:
+        """Unmount what stands on a device that is nobody's; return whether something went."""
+        if living_owner(self._kernel, candidate) is not None or not candidate.identity.is_bound(self._kernel):
+            return False
+        count, self._unmount_errors[candidate.number] = unmount_device(self._kernel, candidate.number, self._deadline)
+        return count > 0
 
     def _strike(self, candidate: Candidate) -> None:
         """See to the record of a device that went: the next look takes it off, unless another ledger has it."""
@@ -196,7 +204,7 @@ class _Release:
         holders = [holder for candidate, outcome in busy for holder in self._holders(candidate, outcome)]
         report = ReleaseReport(
             medium=self._name,
-            released=self._freed.devices({one.seen.inode for one, _ in busy}),
+            released=self._freed.devices(self._devices),
             already_gone=tuple(self._gone.values()),
             left=tuple(self._left.values()),
             problems=tuple(self._problems),

@@ -17,6 +17,7 @@ from ntt_loops._attachment import Identity
 from ntt_loops._kernel import StuckError
 from ntt_loops._kernel.values import DELETED_SUFFIX
 from ntt_loops._ledger import Tag
+from ntt_loops._medium.deletion import Deletion, judge
 from ntt_loops.errors import LoopPermissionError
 
 if TYPE_CHECKING:
@@ -40,12 +41,21 @@ class Seen:
         status: What GET_STATUS64 says; None where it was not asked, did not answer, or a detach was under way.
         hangs: Whether its storage may not answer.
         stuck: Whether it did not.
+        has_node: Whether there is something in /dev to open it by (F33).
+        deletion: Whether its image is deleted; of storage that may hang, as it was at the last probe.
     """
 
     bound: BoundDevice
     status: LoopStatus | None
     hangs: bool = False
     stuck: bool = False
+    has_node: bool = True
+    deletion: Deletion = Deletion.UNKNOWN
+
+    @property
+    def key(self) -> tuple[int, int | None, bytes]:
+        """What tells one look's device from another's; where there is no diskseq, its path must do."""
+        return self.number, self.bound.diskseq, b"" if self.bound.diskseq is not None else self.path
 
     @property
     def number(self) -> int:
@@ -96,10 +106,16 @@ class Survey:
         return min(STUCK_SECONDS, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
 
     def probe(self) -> None:
-        """Ask those devices whose storage may hang, each once."""
+        """Ask those devices whose storage may hang: for their status once, whether their image is deleted each time."""
         for bound, hangs in self._bound():
-            if hangs and _key(bound) not in self._known:
-                self._known[_key(bound)] = self._ask(bound, hangs=True)
+            if hangs:
+                known = self._known.get(_key(bound))
+                seen = self._ask(bound, hangs=True) if known is None or known.status is None else known
+                self._known[_key(bound)] = seen if seen.stuck else self._with_deletion(seen)
+
+    def _with_deletion(self, seen: Seen) -> Seen:
+        judged = judge(self._kernel, seen.bound.backing_file, seen.inode, self.within())
+        return attrs.evolve(seen, deletion=judged)
 
     def look(self, numbers: Iterable[int] | None = None) -> list[Seen]:
         """List the devices, or those of these numbers, as they are now.
@@ -115,6 +131,12 @@ class Survey:
                 self._known[_key(bound)] = seen
             found.append(seen)
         return found
+
+    def deletion_of(self, seen: Seen) -> Deletion:
+        """Tell whether a device's image is deleted: now, or where that may hang, at the last probe."""
+        if seen.hangs:
+            return seen.deletion
+        return judge(self._kernel, seen.bound.backing_file, seen.inode, None)
 
     def _bound(self, numbers: Iterable[int] | None = None) -> list[tuple[BoundDevice, bool]]:
         if numbers is None:
@@ -138,22 +160,23 @@ class Survey:
 
     def _ask(self, bound: BoundDevice, *, hangs: bool) -> Seen:
         try:
-            status = self._status(bound.number, self.within() if hangs else None)
+            status = self._kernel.status_of(bound.number, within=self.within() if hangs else None)
         except StuckError:
             return Seen(bound, None, hangs, stuck=True)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a detach is under way (F35)
+                return Seen(bound, None, hangs)
+            if error.errno == errno.ENOENT:
+                return Seen(bound, None, hangs, has_node=False)
+            if error.errno in (errno.EACCES, errno.EPERM):
+                raise self._forbidden(bound.number, error) from error
+            raise
         return Seen(bound, status, hangs)
 
-    def _status(self, number: int, within: float | None) -> LoopStatus | None:
-        try:
-            return self._kernel.status_of(number, within=within)
-        except OSError as error:
-            if error.errno in (errno.ENXIO, errno.ENOENT):
-                return None
-            if error.errno in (errno.EACCES, errno.EPERM):
-                node = self._kernel.node(number)
-                message = f"{node} may not be opened: {error.strerror}; it takes root, or read access to the nodes"
-                raise LoopPermissionError(message, device=node, errno=error.errno) from error
-            raise
+    def _forbidden(self, number: int, error: OSError) -> LoopPermissionError:
+        node = self._kernel.node(number)
+        message = f"{node} may not be opened: {error.strerror}; it takes root, or read access to the nodes"
+        return LoopPermissionError(message, device=node, errno=error.errno)
 
 
 def _key(bound: BoundDevice) -> tuple[int, int | None, bytes]:

@@ -50,6 +50,7 @@ class _Sweep:
         self, kernel: Kernel, ledger: Ledger, planner: Planner, survey: Survey, deadline: Deadline, *, dry_run: bool
     ) -> None:
         self._kernel = kernel
+        self._survey = survey
         self._ledger = ledger
         self._planner = planner
         self._deadline = deadline
@@ -125,10 +126,9 @@ class _Sweep:
     def _report(self) -> SweepReport:
         in_use = [plan.candidate.number for plan in self._kept if plan.reason == "in use"]
         held = find_holders_of(self._kernel, in_use)
-        still_held = {plan.candidate.seen.inode for plan in self._kept}
         return SweepReport(
             dry_run=self._dry_run,
-            released=self._freed.devices(still_held),
+            released=self._freed.devices(self._survey.look()),
             kept=tuple(self._kept_device(plan, tuple(held.get(plan.candidate.number, ()))) for plan in self._kept),
             forgotten=tuple(self._planner.forgotten),
             adopted=tuple(self._planner.adopted),
