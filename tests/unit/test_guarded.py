@@ -1,0 +1,59 @@
+"""Calls that may never return, in a child process."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ntt_loops._kernel import StuckError, guarded
+from ntt_loops._kernel.descriptors import open_descriptor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_call_that_answers_is_as_if_made_here(tmp_path: Path) -> None:
+    """Both stat and realpath in a child return what they do here."""
+    found = tmp_path.stat()
+    assert guarded.call("stat", bytes(tmp_path).hex(), within=30) == f"{found.st_dev} {found.st_ino}".encode()
+    link = tmp_path / "link"
+    link.symlink_to("gone/\n \udcff")
+    assert guarded.call("realpath", bytes(link).hex(), within=30) == os.path.realpath(bytes(link))
+
+
+def test_an_error_keeps_its_errno(tmp_path: Path) -> None:
+    """What fails in the child fails here with the same errno."""
+    with pytest.raises(FileNotFoundError):
+        guarded.call("stat", bytes(tmp_path / "none").hex(), within=30)
+    with (
+        pytest.raises(OSError, match="Inappropriate ioctl") as caught,
+        open_descriptor("/dev/null", os.O_RDONLY) as file,
+    ):
+        guarded.call("ioctl", "1", "00", descriptor=file, within=30)
+    assert caught.value.errno == errno.ENOTTY
+
+
+def test_a_call_that_does_not_return_is_stuck_and_its_child_is_killed(tmp_path: Path) -> None:
+    """Opening a fifo that nobody reads from waits for ever: after the time it is StuckError, and no child is left."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(StuckError):
+        guarded.call("status", str(fifo), "0", within=0.2)
+    assert [child.wait(30) for child in guarded._left_behind] == [-9] * len(guarded._left_behind)
+    guarded._reap()
+    assert guarded._left_behind == []
+
+
+def test_the_child_makes_the_last_close(tmp_path: Path) -> None:
+    """After a guarded close neither this process nor the child has the file open."""
+    path = tmp_path / "file"
+    path.touch()
+    file = open_descriptor(path, os.O_RDONLY)
+    number = file.fileno()
+    guarded.close(file, within=30)
+    assert file.closed
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(number)
