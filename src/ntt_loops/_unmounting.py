@@ -12,6 +12,8 @@ from ntt_loops._kernel import StuckError
 from ntt_loops.errors import MountError, MountTimeoutError
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel, Mount
 
@@ -23,26 +25,23 @@ def unmount_device(kernel: Kernel, number: int, deadline: Deadline) -> tuple[int
         How many went, and what did not. A mount point that somebody else's later mount covers is left alone: umount(8)
         would take that one.
     """
-    mounts = _mounts(kernel, number)
-    errors = []
-    for mount in reversed(mounts):
+    errors: dict[bytes, MountError] = {}
+    count = 0
+    while (mount := _next_mount(kernel, number, errors)) is not None:
         try:
             kernel.unmount(mount.mount_point, within=deadline.remaining)
+            count += 1
         except OSError as error:  # StuckError too
-            errors.append(_mount_error(kernel, number, mount, error))
-    return len(mounts) - len(errors), errors
+            errors[mount.mount_point] = _mount_error(kernel, number, mount, error)
+    return count, list(errors.values())
 
 
-def _mounts(kernel: Kernel, number: int) -> list[Mount]:
+def _next_mount(kernel: Kernel, number: int, failed: Container[bytes]) -> Mount | None:
+    """Return the last mount that umount(8) would take by its mount point; asked anew before each."""
     rdevs = {kernel.rdev(number), *(one.rdev for one in kernel.partitions(number))}
-    ours = [mount for mount in kernel.mounts() if mount.is_ours and mount.rdev in rdevs]
-    return [mount for mount in ours if not mount.is_covered or _covered_by_own(mount, ours)]
-
-
-def _covered_by_own(mount: Mount, ours: list[Mount]) -> bool:
-    """Whether what covers a mount is on the same device, and goes before it."""
-    last = [other for other in ours if other.mount_point == mount.mount_point][-1]
-    return not last.is_covered
+    mounts = [one for one in kernel.mounts() if one.is_ours and one.rdev in rdevs and not one.is_covered]
+    left = [one for one in mounts if one.mount_point not in failed]
+    return left[-1] if left else None
 
 
 def _mount_error(kernel: Kernel, number: int, mount: Mount, error: OSError) -> MountError:

@@ -73,7 +73,8 @@ def devices_of(dev: int, inode: int) -> list[str]:
     """Return the devices of a file that may be deleted by now, by its ``st_dev`` and ``st_ino``."""
     name = f"{os.major(dev)}:{os.minor(dev)}"
     rows = losetup_list("NAME,BACK-INO,BACK-MAJ:MIN")
-    same_inode = [row for row in rows if int(row["back-ino"]) == inode]
+    # A device on a dead server has no inode to tell.
+    same_inode = [row for row in rows if row["back-ino"] is not None and int(row["back-ino"]) == inode]
     return [row["name"] for row in same_inode if row["back-maj:min"].strip() == name]
 
 

@@ -8,15 +8,17 @@ between would leave the device armed.
 
 from __future__ import annotations
 
-import enum
 import errno
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import attrs
 
+from ntt_loops._attachment import leftover
+from ntt_loops._attachment.outcome import Detached, Outcome
 from ntt_loops._backoff import Deadline, NotYet, retry, wait_until
-from ntt_loops._kernel import StuckError
+from ntt_loops._kernel import LoopFlags, StuckError
 from ntt_loops.errors import LoopPermissionError
 
 if TYPE_CHECKING:
@@ -24,32 +26,6 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Handle, Kernel, LoopStatus
 
 logger = logging.getLogger("ntt_loops")
-
-
-class Outcome(enum.Enum):
-    """What became of a device."""
-
-    #: Detached by this call; sysfs says so.
-    RELEASED = "released"
-    #: Not attached any more, by nobody's doing here.
-    GONE = "gone"
-    #: Somebody uses it.
-    BUSY = "busy"
-    #: A detach is under way, by whomever (F35).
-    DETACHING = "detaching"
-    #: Bound, but without a node to open it by (F33).
-    NO_NODE = "no node"
-    #: Its storage does not answer (F21).
-    STUCK = "stuck"
-
-
-@attrs.frozen
-class Detached:
-    """The outcome of one try."""
-
-    outcome: Outcome
-    #: What was written through the device is not all in the image: the kernel says so only once (F18).
-    write_error: OSError | None = None
 
 
 @attrs.frozen
@@ -90,12 +66,12 @@ class Detacher:
         if isinstance(claim, Outcome):
             return Detached(claim)
         try:
-            status = self._status(claim)
-            if status is None:
+            flags = self._flags(claim)
+            if flags is None:
                 return Detached(Outcome.GONE)
-            if not status.read_only:
-                return self._detach_writable(claim, status)
-            if not self._clear(claim, status):
+            if not flags.read_only:
+                return self._detach_writable(claim, flags)
+            if not self._clear(claim, flags):
                 return Detached(Outcome.BUSY)
         finally:
             self._close(claim)
@@ -121,12 +97,20 @@ class Detacher:
             return Outcome.GONE
         return Outcome.DETACHING if number == errno.ENXIO else Outcome.NO_NODE
 
-    def _status(self, claim: Handle) -> LoopStatus | None:
-        """Return the status of the claimed device; None where it is another attachment, or none."""
-        if self.identity.diskseq is not None and self.kernel.get_diskseq(claim) != self.identity.diskseq:
-            return None
+    def _flags(self, claim: Handle) -> LoopFlags | None:
+        """Return the flags of the claimed device; None where it is another attachment, or none.
+
+        Storage that may hang is not asked: the diskseq is proof enough, and sysfs has the flags.
+        """
+        if self.identity.diskseq is not None:
+            if self.kernel.get_diskseq(claim) != self.identity.diskseq:
+                return None
+            if self.within is not None:
+                return self.kernel.flags(self.identity.number)
         status = self._get_status(claim)
-        return status if status is not None and self.identity.agrees(status) else None
+        if status is None or not self.identity.agrees(status):
+            return None
+        return LoopFlags(status.read_only, status.autoclear, status.partscan)
 
     def _get_status(self, claim: Handle) -> LoopStatus | None:
         try:
@@ -136,15 +120,35 @@ class Detacher:
                 return None
             raise
 
-    def _clear(self, claim: Handle, status: LoopStatus) -> bool:
+    def _take(self, claim: Handle) -> bool:
+        """Make a CLR_FD and ask whether it took; ENXIO of the call itself says that it is past that already."""
+        try:
+            self.kernel.clear(claim)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return True
+            raise
+        return self._is_cleared(claim)
+
+    def _is_cleared(self, claim: Handle) -> bool:
+        """Whether a CLR_FD took: only ENXIO says so. A dead server's error comes from a device that is bound."""
+        try:
+            return self._get_status(claim) is None
+        except StuckError:
+            raise
+        except OSError:
+            if self.within is None:
+                raise
+            return False
+
+    def _clear(self, claim: Handle, flags: LoopFlags) -> bool:
         """Clear until it takes; where it does not in time, disarm. Return whether it took: it goes at our close."""
 
         def attempt() -> None:
-            self.kernel.clear(claim)
-            if self._get_status(claim) is not None:
+            if not self._take(claim):
                 raise NotYet
 
-        leftover = [] if status.partscan else self.kernel.partitions(status.number)
+        partitions = [] if flags.partscan else self.kernel.partitions(self.identity.number)
         is_cleared = False
         try:
             retry(attempt, self.patience)
@@ -153,60 +157,58 @@ class Detacher:
             return False
         finally:
             if not is_cleared:
-                self._disarm(claim, status)
-        for partition in leftover:
-            self._delete_partition(claim, partition.number)
+                self._disarm(claim, flags)
+        leftover.delete(self.kernel, claim, self.identity.number, partitions)
         return True
 
-    def _delete_partition(self, claim: Handle, partition: int) -> None:
-        """Delete a partition that would show the next image of this number at this one's offsets (F31, F37)."""
-        try:
-            self.kernel.delete_partition(claim, partition)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return
-            node = self.kernel.node(self.identity.number, partition)
-            logger.warning(
-                "%s is left behind by the image that was detached: %s",
-                node,
-                error.strerror,
-                extra={"device": str(node)},
-            )
-
-    def _disarm(self, claim: Handle, status: LoopStatus) -> None:
+    def _disarm(self, claim: Handle, flags: LoopFlags) -> None:
         """Put AUTOCLEAR back as it was found, or clear it (F12)."""
-        if status.autoclear and not self.disarms:
+        if flags.autoclear and not self.disarms:
             return
         try:
             self.kernel.set_autoclear(claim, on=False, within=self.within)
+        except StuckError:
+            raise
         except OSError as error:
-            if error.errno == errno.EBUSY:  # a newer kernel, and somebody has claimed it since (F53)
+            # EBUSY: a newer kernel, and somebody has claimed it since (F53). Else storage that is dead.
+            if error.errno == errno.EBUSY or (self.within is not None and error.errno != errno.ENXIO):
                 node = self.kernel.node(self.identity.number)
                 logger.warning("%s stays armed: it goes with its last user", node, extra={"device": str(node)})
             elif error.errno != errno.ENXIO:  # ENXIO: the last CLR_FD took after all
                 raise
 
-    def _detach_writable(self, claim: Handle, status: LoopStatus) -> Detached:
+    def _detach_writable(self, claim: Handle, flags: LoopFlags) -> Detached:
         """Detach by the last close: only that one writes back what is dirty before it unbinds (F18).
 
         So a second descriptor is open while CLR_FD arms AUTOCLEAR, and closing both does the rest. If the device stays,
-        somebody else has it open, and it is disarmed through a new claim.
+        somebody else has it open, and it is disarmed through a new claim. Since that claim may come late, a device that
+        another process is seen to have open is not armed at all.
         """
         write_error = self._flush(claim)
-        second = self.kernel.open(status.number)
+        if self._is_open_elsewhere():
+            return Detached(Outcome.BUSY, write_error)
+        partitions = [] if flags.partscan else self.kernel.partitions(self.identity.number)
+        second = self.kernel.open(self.identity.number)
         try:
             self.kernel.clear(claim)
             second.close()
             self._close(claim)
             outcome = self._verdict(Outcome.BUSY)
         except BaseException:
-            self._disarm_again(status)
+            self._disarm_again(flags)
             raise
         finally:
             second.close()
         if outcome is Outcome.BUSY:
-            outcome = self._disarm_again(status)
+            outcome = self._disarm_again(flags)
+        if outcome is Outcome.RELEASED:
+            leftover.delete_unbound(self.kernel, self.identity.number, partitions, self.deadline)
         return Detached(outcome, write_error)
+
+    def _is_open_elsewhere(self) -> bool:
+        rdev = self.kernel.rdev(self.identity.number)
+        users = [] if rdev is None else self.kernel.openers(frozenset((rdev,)))
+        return any(user.pid != os.getpid() for user in users)
 
     def _flush(self, claim: Handle) -> OSError | None:
         try:
@@ -217,11 +219,11 @@ class Detacher:
             return error
         return None
 
-    def _disarm_again(self, status: LoopStatus) -> Outcome:
+    def _disarm_again(self, flags: LoopFlags) -> Outcome:
         """Disarm a device that outlived its close; through a plain descriptor where somebody has claimed it by now."""
         for exclusive in (True, False):
             try:
-                handle = self.kernel.open(status.number, exclusive=exclusive)
+                handle = self.kernel.open(self.identity.number, exclusive=exclusive)
             except OSError as error:
                 if error.errno in (errno.ENXIO, errno.ENOENT):
                     return self._verdict(Outcome.DETACHING)
@@ -229,9 +231,9 @@ class Detacher:
                     raise
                 continue
             try:
-                if not self.identity.is_open_as(self.kernel, handle, within=self.within):
+                if self._flags(handle) is None:
                     return Outcome.RELEASED
-                self._disarm(handle, status)
+                self._disarm(handle, flags)
                 return Outcome.BUSY
             finally:
                 self._close(handle)

@@ -15,7 +15,7 @@ from ntt_loops._ledger import Tag
 
 if TYPE_CHECKING:
     from ntt_loops._attachment.device import LoopDevice
-    from ntt_loops._kernel import BoundDevice, Handle, Kernel, LoopStatus
+    from ntt_loops._kernel import BoundDevice, Kernel, LoopStatus
     from ntt_loops._ledger import Record
 
 
@@ -68,17 +68,6 @@ class Identity:
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENOENT):  # a detach under way
                 return kernel.is_bound(self.number)
-            raise
-
-    def is_open_as(self, kernel: Kernel, handle: Handle, *, within: float | None = None) -> bool:
-        """Whether an open descriptor is of this attachment; while it is open that cannot change (F15)."""
-        if self.diskseq is not None and kernel.get_diskseq(handle) != self.diskseq:
-            return False
-        try:
-            return self.agrees(kernel.get_status(handle, within=within))
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return False
             raise
 
 

@@ -10,6 +10,7 @@ from ntt_loops._kernel.protocol import Handle, Kernel, StuckError
 from ntt_loops._kernel.values import (
     BoundDevice,
     LoopConfig,
+    LoopFlags,
     LoopStatus,
     Mount,
     Opener,
@@ -22,6 +23,7 @@ __all__ = [
     "Handle",
     "Kernel",
     "LoopConfig",
+    "LoopFlags",
     "LoopStatus",
     "Mount",
     "Opener",

@@ -10,6 +10,7 @@ it (F13). So each is registered in the same step, and a child closes them all be
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import threading
@@ -31,8 +32,18 @@ def open_descriptor(path: str | bytes | os.PathLike[str], flags: int, mode: int 
             if isinstance(error.filename, int):
                 os.close(error.filename)
             raise IsADirectoryError(error.errno, error.strerror, os.fspath(path)) from None
+        descriptor.name = os.fspath(path)
         _descriptors.add(descriptor)
     return descriptor
+
+
+def above_stdio(descriptor: io.FileIO) -> io.FileIO:
+    """Return a copy with a number that a child's standard streams do not take; a daemon may have closed its own."""
+    with _lock:
+        copy = next(map(io.FileIO, starmap(fcntl.fcntl, [(descriptor.fileno(), fcntl.F_DUPFD_CLOEXEC, 3)])))
+        copy.name = descriptor.name
+        _descriptors.add(copy)
+    return copy
 
 
 def open_numbers() -> list[int]:

@@ -6,12 +6,14 @@ it holds nothing but a copy of the descriptor, and goes when the storage answers
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ntt_loops._kernel.descriptors import above_stdio
 from ntt_loops._kernel.protocol import StuckError
 
 if TYPE_CHECKING:
@@ -37,11 +39,12 @@ def close(descriptor: io.FileIO, *, within: float) -> None:
 
 def _start(operation: str, *arguments: str, descriptor: io.FileIO | None) -> subprocess.Popen[bytes]:
     _reap()
-    number = () if descriptor is None else (descriptor.fileno(),)
-    command = [sys.executable, "-I", "-S", _CHILD, operation, *map(str, number), *arguments]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=number
-    )
+    with contextlib.ExitStack() as stack:
+        passed = () if descriptor is None else (stack.enter_context(above_stdio(descriptor)).fileno(),)
+        command = [sys.executable, "-I", "-S", _CHILD, operation, *map(str, passed), *arguments]
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=passed
+        )
 
 
 def _outcome(child: subprocess.Popen[bytes], operation: str, within: float) -> bytes:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel.values import (
         BoundDevice,
         LoopConfig,
+        LoopFlags,
         LoopStatus,
         Mount,
         Opener,
@@ -151,6 +152,10 @@ class LinuxKernel:
         """Return sysfs' diskseq."""
         return sysfs.diskseq(number)
 
+    def flags(self, number: int) -> LoopFlags:
+        """Read three attributes."""
+        return sysfs.flags(number)
+
     def size_bytes(self, number: int) -> int:
         """Return sysfs' size."""
         return sysfs.size_bytes(number)
@@ -200,7 +205,7 @@ class LinuxKernel:
     def real_path(self, path: bytes, *, within: float | None = None) -> bytes:
         """realpath(3), where the last parts may be missing."""
         if within is not None:
-            return guarded.call("realpath", os.path.abspath(path).hex(), within=within)
+            return guarded.call("realpath", os.path.join(os.getcwdb(), path).hex(), within=within)
         return os.path.realpath(path)
 
     def may_hang(self, paths: Sequence[bytes]) -> list[bool]:
@@ -241,5 +246,7 @@ def _add(control: int, number: int) -> None:
 
 def _backing_rdev(number: int) -> int | None:
     """Return the block device that a loop device is bound to; only a path below /dev is asked (F21)."""
-    path = sysfs.read_attribute(f"{sysfs.BLOCK}/loop{number}/loop/backing_file") or b""
-    return processes.block_rdev(path) if path.startswith(b"/dev/") else None
+    bound = sysfs.look(number)
+    if bound is None or not bound.backing_file.startswith(b"/dev/"):
+        return None
+    return processes.block_rdev(bound.backing_file)

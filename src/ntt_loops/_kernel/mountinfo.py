@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from typing import NamedTuple
@@ -48,7 +49,7 @@ def read(pid: int | str) -> list[Line]:
         with open(f"/proc/{pid}/mountinfo", "rb") as table:
             return [parse(line) for line in table]
     except OSError as error:
-        if processes.is_hidden(error):
+        if processes.is_hidden(error) or error.errno == errno.EINVAL:  # EINVAL: the process is just ending
             return []
         raise
 

@@ -131,7 +131,7 @@ def _open_files(pid: int) -> Iterator[tuple[str, bytes]]:
         try:
             path = os.readlink(f"{folder}/{number}".encode())
         except OSError as error:
-            if not is_hidden(error):
+            if not is_hidden(error) and error.errno != errno.ENAMETOOLONG:  # no node has so long a path
                 raise
         else:
             if path.startswith(b"/"):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel.values import (
         BoundDevice,
         LoopConfig,
+        LoopFlags,
         LoopStatus,
         Mount,
         Opener,
@@ -116,6 +117,9 @@ class Kernel(Protocol):
 
     def diskseq(self, number: int) -> int | None:
         """Return sysfs' diskseq; None before 5.15 or where there is no such device."""
+
+    def flags(self, number: int) -> LoopFlags:
+        """Return the flags of a bound device: on dead storage, too, where GET_STATUS64 fails or hangs (F21)."""
 
     def size_bytes(self, number: int) -> int:
         """Return sysfs' size; 0 where there is no such device."""

@@ -7,7 +7,7 @@ import io
 import os
 from typing import Final
 
-from ntt_loops._kernel.values import SECTOR_BYTES, BoundDevice, PartitionNode
+from ntt_loops._kernel.values import SECTOR_BYTES, BoundDevice, LoopFlags, PartitionNode
 
 BLOCK: Final = "/sys/block"
 #: A sysfs attribute is at most one page.
@@ -80,6 +80,16 @@ def look(number: int) -> BoundDevice | None:
             return None
         if diskseq(number) == before:
             return BoundDevice(number, before, backing_file)
+
+
+def flags(number: int) -> LoopFlags:
+    """Return the flags of a bound device."""
+    disk = f"{BLOCK}/loop{number}"
+    return LoopFlags(
+        read_only=read_attribute(f"{disk}/ro") != b"0",
+        autoclear=read_attribute(f"{disk}/loop/autoclear") == b"1",
+        partscan=read_attribute(f"{disk}/loop/partscan") == b"1",
+    )
 
 
 def size_bytes(number: int) -> int:

@@ -45,6 +45,15 @@ class LoopStatus:
 
 
 @attrs.frozen
+class LoopFlags:
+    """The flags of a bound device, as sysfs has them (F39)."""
+
+    read_only: bool
+    autoclear: bool
+    partscan: bool
+
+
+@attrs.frozen
 class BoundDevice:
     """What sysfs says of a bound device, without opening it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel, Process
     from ntt_loops._medium.candidates import Candidate
+    from ntt_loops._medium.survey import Seen
 
 #: How long one device that another opener keeps is tried under one claim before the others get their turn. Most such
 #: openers - udev, a listing - are gone by then (F26, F36).
@@ -40,8 +42,7 @@ class Attempt:
         if candidate.seen.status is None and candidate.record is None:
             is_there = self.kernel.diskseq(candidate.number) == candidate.seen.bound.diskseq
             is_there = is_there and self.kernel.is_bound(candidate.number)
-            why = Outcome.DETACHING if candidate.seen.has_node else Outcome.NO_NODE
-            return Detached(why if is_there else Outcome.GONE)
+            return Detached(_why_unknown(candidate.seen) if is_there else Outcome.GONE)
         if living_owner(self.kernel, candidate) is not None:
             return Detached(Outcome.BUSY if candidate.identity.is_bound(self.kernel) else Outcome.GONE)
         detacher = Detacher(
@@ -57,11 +58,17 @@ class Attempt:
     def holders(self, candidate: Candidate, outcome: Outcome) -> tuple[Holder, ...]:
         """Return who keeps a device that was not detached."""
         if outcome in _KIND_OF:
-            return (other_holder(self.kernel, candidate.number, _KIND_OF[outcome], str(candidate.image)),)
+            return (other_holder(self.kernel, candidate.number, _KIND_OF[outcome], os.fsdecode(candidate.seen.path)),)
         owner = living_owner(self.kernel, candidate)
         if owner is not None:
             return (owner_holder(self.kernel, candidate.number, owner),)
         return tuple(find_holders(self.kernel, candidate.number))
+
+
+def _why_unknown(seen: Seen) -> Outcome:
+    if seen.is_dead:
+        return Outcome.STUCK
+    return Outcome.DETACHING if seen.has_node else Outcome.NO_NODE
 
 
 def living_owner(kernel: Kernel, candidate: Candidate) -> Process | None:

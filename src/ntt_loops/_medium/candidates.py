@@ -15,7 +15,6 @@ from ntt_loops.errors import LedgerError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
     from ntt_loops._attachment import LoopDevice
     from ntt_loops._kernel import Kernel
@@ -44,11 +43,6 @@ class Candidate:
         """What is known of it, from the kernel and the ledger."""
         found = self.seen.identity
         return found if self.record is None or found.backing is not None else Identity.of_record(self.record)
-
-    @property
-    def image(self) -> Path:
-        """Its image's path."""
-        return self.seen.image
 
     @property
     def is_kept_by_us(self) -> bool:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel.values import DELETED_SUFFIX
+import attrs
+
+from ntt_loops._medium.deletion import Deletion
 from ntt_loops._medium.reports import ReleasedDevice
 
 if TYPE_CHECKING:
@@ -13,45 +16,62 @@ if TYPE_CHECKING:
 
     from ntt_loops._kernel import Kernel
     from ntt_loops._medium.candidates import Candidate
-    from ntt_loops._medium.survey import Seen
+    from ntt_loops._medium.deletion import Judged
+    from ntt_loops._medium.survey import Seen, Survey
+
+
+@attrs.frozen
+class Going:
+    """A device that is about to be detached: what cannot be asked any more once it is gone."""
+
+    candidate: Candidate
+    judged: Judged
+    #: How far into its image it reaches.
+    end_bytes: int
+
+    @property
+    def inode(self) -> tuple[int, int] | None:
+        """The (dev, inode) of its image."""
+        return self.candidate.seen.inode
 
 
 class Freed:
     """Adds up what was released."""
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel: Kernel, survey: Survey) -> None:
         self._kernel = kernel
-        self._released: list[tuple[Candidate, int]] = []
+        self._survey = survey
+        self._released: list[Going] = []
 
-    def size_bytes(self, candidate: Candidate) -> int:
-        """Return how far into its image a device reaches; to be asked before it goes."""
+    def going(self, candidate: Candidate) -> Going:
+        """Note what a device is; to be asked before it goes."""
         status = candidate.seen.status
-        return (0 if status is None else status.offset_bytes) + self._kernel.size_bytes(candidate.number)
+        offset = 0 if status is None else status.offset_bytes
+        return Going(candidate, self._survey.judged(candidate.seen), offset + self._kernel.size_bytes(candidate.number))
 
-    def released(self, candidate: Candidate, size_bytes: int) -> None:
-        """Note that a device went."""
-        self._released.append((candidate, size_bytes))
+    def released(self, going: Going) -> None:
+        """Note that it went."""
+        self._released.append(going)
 
     def devices(self, bound: Iterable[Seen]) -> tuple[ReleasedDevice, ...]:
         """Return what was released; of ``bound``, whatever is not among that keeps its image on the disk."""
-        gone = {candidate.seen.key for candidate, _ in self._released}
+        gone = {one.candidate.seen.key for one in self._released}
         held = {one.inode for one in bound if one.key not in gone}
-        sizes: dict[tuple[int, int] | None, int] = {}
-        last: dict[tuple[int, int] | None, int] = {}
-        for index, (candidate, size_bytes) in enumerate(self._released):
-            image = candidate.seen.inode
-            sizes[image] = max(sizes.get(image, 0), size_bytes)
-            last[image] = index
+        ends: dict[tuple[int, int] | None, int] = {}
+        last: dict[tuple[int, int] | None, Going] = {}
+        for one in self._released:
+            ends[one.inode] = max(ends.get(one.inode, 0), one.end_bytes)
+            last[one.inode] = one
         return tuple(
-            self._report(one, sizes[one.seen.inode] if _frees(one, held) and last[one.seen.inode] == index else 0)
-            for index, (one, _) in enumerate(self._released)
+            self._report(one, ends[one.inode] if last[one.inode] is one and _frees(one, held) else 0)
+            for one in self._released
         )
 
-    def _report(self, candidate: Candidate, freed_bytes: int) -> ReleasedDevice:
-        node = os.fspath(self._kernel.node(candidate.number))
-        return ReleasedDevice(node, candidate.image, candidate.found_by, freed_bytes)
+    def _report(self, one: Going, freed_bytes: int) -> ReleasedDevice:
+        node = os.fspath(self._kernel.node(one.candidate.number))
+        image = Path(os.fsdecode(one.judged.path))
+        return ReleasedDevice(node, image, one.candidate.found_by, freed_bytes)
 
 
-def _frees(candidate: Candidate, held: Collection[tuple[int, int] | None]) -> bool:
-    is_deleted = candidate.seen.bound.backing_file.endswith(DELETED_SUFFIX)
-    return is_deleted and candidate.seen.inode is not None and candidate.seen.inode not in held
+def _frees(one: Going, held: Collection[tuple[int, int] | None]) -> bool:
+    return one.judged.deletion is Deletion.DELETED and one.inode is not None and one.inode not in held

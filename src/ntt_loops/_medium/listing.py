@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -13,8 +14,6 @@ from ntt_loops._medium.survey import Survey
 from ntt_loops._plain import fields_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger
@@ -89,12 +88,12 @@ def _tagged(ledger: Ledger, registry: str | None, devices: list[Seen]) -> set[st
 def _state(kernel: Kernel, candidate: Candidate, survey: Survey) -> AttachmentState:
     seen, record = candidate.seen, candidate.record
     owner = None if record is None else record.owner
-    deletion = survey.deletion_of(seen)
+    judged = survey.judged(seen)
     return AttachmentState(
         device=os.fspath(kernel.node(seen.number)),
-        image=seen.image,
+        image=Path(os.fsdecode(judged.path)),
         made_by=_made_by(candidate),
-        is_deleted=None if deletion is Deletion.UNKNOWN else deletion is Deletion.DELETED,
+        is_deleted=None if judged.deletion is Deletion.UNKNOWN else judged.deletion is Deletion.DELETED,
         size_bytes=kernel.size_bytes(seen.number),
         read_only=None if seen.status is None else seen.status.read_only,
         owner_pid=None if owner is None else owner.pid,

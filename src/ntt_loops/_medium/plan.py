@@ -191,7 +191,7 @@ class Planner:
             record = record_of_tagged(self._kernel, seen.bound, seen.status, seen.tag)
             if self._scope.dry_run or book is None or self._write(partial(book.add, record)):
                 node = os.fspath(self._kernel.node(seen.number))
-                self.adopted.append(AdoptedDevice(medium, node, seen.image))
+                self.adopted.append(AdoptedDevice(medium, node, self._survey.image_of(seen)))
         self._plan_ours(Candidate(seen, "tag", record), medium)
 
     def _plan_ours(self, candidate: Candidate, medium: str | None) -> None:
@@ -227,7 +227,7 @@ class Planner:
 
 def _unknown(seen: Seen) -> Reason:
     """Return why it is not known whether an image is deleted."""
-    if seen.stuck:
+    if seen.stuck or seen.is_dead:
         return "storage does not answer"
     if not seen.has_node:
         return "no node"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Book, Key, Ledger, Record
     from ntt_loops._medium.candidates import Candidate, Medium
+    from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
 
 
@@ -76,7 +77,7 @@ class _Release:
         self._finder = finder
         self._deadline = deadline
         self._unmount = unmount
-        self._freed = Freed(kernel)
+        self._freed = Freed(kernel, survey)
         self._devices: list[Seen] = []
         self._released_keys: set[Key] = set()
         self._gone: dict[Key, GoneDevice] = {}
@@ -84,7 +85,7 @@ class _Release:
         self._problems: list[str] = []
         self._lock_error: LedgerError | None = None
         self._unmount_errors: dict[int, list[MountError]] = {}
-        self._write_errors: list[tuple[Candidate, OSError]] = []
+        self._write_errors: list[tuple[Going, OSError]] = []
 
     def run(self, *, is_bare_name: bool) -> ReleaseReport:
         """Go round until a look finds nothing, or the deadline has passed; then say what is left."""
@@ -109,7 +110,7 @@ class _Release:
             found = self._finder.candidates(devices, records)
             if book is not None:
                 self._forget_gone(book, devices)
-            self._left |= {one.number: _left(self._kernel, one) for one in self._finder.left(devices, records)}
+            self._left |= {one.number: self._left_device(one) for one in self._finder.left(devices, records)}
             if checks_name and not (found or records):
                 self._check_is_no_file()
         finally:
@@ -118,6 +119,9 @@ class _Release:
         # Storage that may hang comes last: it must not use up the time of the others.
         candidates = map(OtherLedgers(self._ledger).complete, found)
         return sorted(candidates, key=lambda one: (one.seen.hangs, one.number))
+
+    def _left_device(self, seen: Seen) -> LeftDevice:
+        return LeftDevice(os.fspath(self._kernel.node(seen.number)), self._survey.image_of(seen))
 
     def _locked(self) -> Book | None:
         """Open the ledger; where that cannot be, go on without: devices are found by tag and inode all the same."""
@@ -166,15 +170,15 @@ class _Release:
 
     def _try(self, candidate: Candidate) -> Outcome | None:
         """Try one device; return why it stays, None when it is gone."""
-        size_bytes = self._freed.size_bytes(candidate)
+        going = self._freed.going(candidate)
         is_unmounted = self._unmount and self._unmounts(candidate)
         attempt = Attempt(self._kernel, self._deadline, self._survey.within())
         done = attempt.detach(candidate)
         if done.write_error is not None:
-            self._write_errors.append((candidate, done.write_error))
+            self._write_errors.append((going, done.write_error))
         # A mounted device that was armed goes with its umount: that was this call's doing too.
         if done.outcome is Outcome.RELEASED or (done.outcome is Outcome.GONE and is_unmounted):
-            self._freed.released(candidate, size_bytes)
+            self._freed.released(going)
             self._strike(candidate)
             return None
         return None if done.outcome is Outcome.GONE else done.outcome
@@ -231,13 +235,14 @@ class _Release:
     ) -> DeviceBusyError | ImageWriteError | LedgerError | None:
         name = self._name
         if self._write_errors:
-            candidate, error = self._write_errors[0]
+            going, error = self._write_errors[0]
+            image = Path(os.fsdecode(going.judged.path))
             message = (
-                f"what was written to {self._kernel.node(candidate.number)} may not be in {candidate.image} "
+                f"what was written to {self._kernel.node(going.candidate.number)} may not be in {image} "
                 f"(medium {name}): {error.strerror}; do not pack or unlink the image as it is"
             )
             return ImageWriteError(
-                message, medium=name, image=candidate.image, errno=error.errno, report=report, holders=tuple(holders)
+                message, medium=name, image=image, errno=error.errno, report=report, holders=tuple(holders)
             )
         if holders:
             devices = ", ".join(sorted({holder.device for holder in holders}))
@@ -253,7 +258,3 @@ class _Release:
 
 def _gone(kernel: Kernel, record: Record) -> GoneDevice:
     return GoneDevice(os.fspath(kernel.node(record.number)), Path(os.fsdecode(record.image)))
-
-
-def _left(kernel: Kernel, seen: Seen) -> LeftDevice:
-    return LeftDevice(os.fspath(kernel.node(seen.number)), seen.image)

@@ -17,7 +17,7 @@ from ntt_loops._attachment import Identity
 from ntt_loops._kernel import StuckError
 from ntt_loops._kernel.values import DELETED_SUFFIX
 from ntt_loops._ledger import Tag
-from ntt_loops._medium.deletion import Deletion, judge
+from ntt_loops._medium.deletion import Deletion, Judged, judge
 from ntt_loops.errors import LoopPermissionError
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 STUCK_SECONDS = 1.0
 #: Also past the deadline a device gets one try, and a child process needs this to start on a loaded machine.
 SHORTEST_SECONDS = 0.25
+#: Errors that are of this process or machine; any other one of GET_STATUS64 is of the storage: ENOTCONN, EIO...
+_OUR_OWN = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @attrs.frozen
@@ -41,16 +43,18 @@ class Seen:
         status: What GET_STATUS64 says; None where it was not asked, did not answer, or a detach was under way.
         hangs: Whether its storage may not answer.
         stuck: Whether it did not.
+        is_dead: Whether it answered with an error of its own, as a FUSE server that ended does.
         has_node: Whether there is something in /dev to open it by (F33).
-        deletion: Whether its image is deleted; of storage that may hang, as it was at the last probe.
+        judged: Of storage that may hang: whether its image is deleted, as it was at the last probe.
     """
 
     bound: BoundDevice
     status: LoopStatus | None
     hangs: bool = False
     stuck: bool = False
+    is_dead: bool = False
     has_node: bool = True
-    deletion: Deletion = Deletion.UNKNOWN
+    judged: Judged | None = None
 
     @property
     def key(self) -> tuple[int, int | None, bytes]:
@@ -76,11 +80,6 @@ class Seen:
     def inode(self) -> tuple[int, int] | None:
         """The (dev, inode) of its image."""
         return None if self.status is None else (self.status.backing_dev, self.status.backing_inode)
-
-    @property
-    def image(self) -> Path:
-        """Its image's path, without the kernel's note that it is deleted."""
-        return Path(os.fsdecode(self.path))
 
     @property
     def path(self) -> bytes:
@@ -115,7 +114,7 @@ class Survey:
 
     def _with_deletion(self, seen: Seen) -> Seen:
         judged = judge(self._kernel, seen.bound.backing_file, seen.inode, self.within())
-        return attrs.evolve(seen, deletion=judged)
+        return attrs.evolve(seen, judged=judged)
 
     def look(self, numbers: Iterable[int] | None = None) -> list[Seen]:
         """List the devices, or those of these numbers, as they are now.
@@ -132,11 +131,19 @@ class Survey:
             found.append(seen)
         return found
 
-    def deletion_of(self, seen: Seen) -> Deletion:
-        """Tell whether a device's image is deleted: now, or where that may hang, at the last probe."""
+    def judged(self, seen: Seen) -> Judged:
+        """Tell whether a device's image is deleted, and its path: now, or where that may hang, at the last probe."""
         if seen.hangs:
-            return seen.deletion
+            return seen.judged or Judged(Deletion.UNKNOWN, seen.path)
         return judge(self._kernel, seen.bound.backing_file, seen.inode, None)
+
+    def deletion_of(self, seen: Seen) -> Deletion:
+        """Tell whether a device's image is deleted."""
+        return self.judged(seen).deletion
+
+    def image_of(self, seen: Seen) -> Path:
+        """Return the path that a device's image has, or had before it was deleted."""
+        return Path(os.fsdecode(self.judged(seen).path))
 
     def _bound(self, numbers: Iterable[int] | None = None) -> list[tuple[BoundDevice, bool]]:
         if numbers is None:
@@ -170,7 +177,9 @@ class Survey:
                 return Seen(bound, None, hangs, has_node=False)
             if error.errno in (errno.EACCES, errno.EPERM):
                 raise self._forbidden(bound.number, error) from error
-            raise
+            if error.errno in _OUR_OWN:
+                raise
+            return Seen(bound, None, hangs=True, is_dead=True)
         return Seen(bound, status, hangs)
 
     def _forbidden(self, number: int, error: OSError) -> LoopPermissionError:

@@ -55,7 +55,7 @@ class _Sweep:
         self._planner = planner
         self._deadline = deadline
         self._dry_run = dry_run
-        self._freed = Freed(kernel)
+        self._freed = Freed(kernel, survey)
         self._attempt = Attempt(kernel, deadline, survey.within())
         self._kept = [plan for plan in planner.plans.values() if plan.reason is not None]
         self._struck: defaultdict[str, list[Key]] = defaultdict(list)
@@ -72,10 +72,10 @@ class _Sweep:
         return self._report()
 
     def _sweep_one(self, plan: Plan, held: dict[int, list[Holder]]) -> None:
-        size_bytes = self._freed.size_bytes(plan.candidate)
+        going = self._freed.going(plan.candidate)
         outcome = self._foresee(plan, held) if self._dry_run else self._detach(plan)
         if outcome is Outcome.RELEASED:
-            self._freed.released(plan.candidate, size_bytes)
+            self._freed.released(going)
             if plan.medium is not None and plan.candidate.record is not None and not self._dry_run:
                 self._struck[plan.medium].append(plan.candidate.record.key)
         elif isinstance(outcome, str):
@@ -92,8 +92,9 @@ class _Sweep:
             return "may not be opened"
         if done.write_error is not None:
             node = self._kernel.node(plan.candidate.number)
+            image = os.fsdecode(plan.candidate.seen.path)
             self._planner.problems.append(
-                f"what was written to {node} may not be in {plan.candidate.image}: {done.write_error.strerror}"
+                f"what was written to {node} may not be in {image}: {done.write_error.strerror}"
             )
         return _REASON_OF.get(done.outcome, done.outcome)
 
@@ -140,4 +141,4 @@ class _Sweep:
         if plan.reason == "owner alive":
             found = self._attempt.holders(candidate, Outcome.BUSY)
         node = os.fspath(self._kernel.node(candidate.number))
-        return KeptDevice(node, candidate.image, plan.medium, plan.reason or "in use", found)
+        return KeptDevice(node, self._survey.image_of(candidate.seen), plan.medium, plan.reason or "in use", found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel.values import BoundDevice, Opener
+from ntt_loops._kernel.values import BoundDevice, LoopFlags, Opener
 from ntt_loops.testing._backing import LowerDevice
 from ntt_loops.testing._names import node_name
 
@@ -42,6 +42,14 @@ class Sight:
         with self._machine as machine:
             device = machine.devices.get(number)
             return None if device is None else machine.seen_diskseq(device)
+
+    def flags(self, number: int) -> LoopFlags:
+        """Return the flags of a bound device."""
+        with self._machine as machine:
+            binding = machine.existing(number).binding
+            if binding is None:
+                return LoopFlags(read_only=True, autoclear=False, partscan=False)
+            return LoopFlags(binding.is_read_only, binding.is_autoclear, binding.config.partscan)
 
     def size_bytes(self, number: int) -> int:
         """Return sysfs' size."""

@@ -1,0 +1,65 @@
+"""Partitions that outlive their image: they would show the next image of the number at this one's offsets (F31).
+
+Only a device without PARTSCAN, which none of ours is, leaves some. They are deleted once the detach took, never before:
+a device that stays busy keeps its partitions.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import TYPE_CHECKING
+
+from ntt_loops._backoff import NotYet, retry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ntt_loops._backoff import Deadline
+    from ntt_loops._kernel import Handle, Kernel, PartitionNode
+
+logger = logging.getLogger("ntt_loops")
+
+
+def delete(kernel: Kernel, claim: Handle, number: int, partitions: Sequence[PartitionNode]) -> None:
+    """Delete partitions through a claim on a device that has no image any more (F37)."""
+    for partition in partitions:
+        try:
+            kernel.delete_partition(claim, partition.number)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                _warn(kernel, number, partition, error)
+
+
+def delete_unbound(kernel: Kernel, number: int, partitions: Sequence[PartitionNode], until: Deadline) -> None:
+    """Delete partitions of a number that is free again, unless it is somebody else's by now."""
+
+    def attempt() -> None:
+        try:
+            claim = kernel.open(number, exclusive=True)
+        except OSError as error:
+            if error.errno == errno.EBUSY and not kernel.is_bound(number):
+                raise NotYet from error
+            return
+        try:
+            if not kernel.is_bound(number):  # nobody can bind it while it is claimed (F24)
+                delete(kernel, claim, number, partitions)
+        finally:
+            claim.close()
+
+    def gave_up() -> NotYet:
+        logger.warning("%s: partitions of the image that was detached are left", kernel.node(number))
+        return NotYet()
+
+    if partitions:
+        try:
+            retry(attempt, until, gave_up=gave_up)
+        except NotYet:
+            return
+
+
+def _warn(kernel: Kernel, number: int, partition: PartitionNode, error: OSError) -> None:
+    node = kernel.node(number, partition.number)
+    logger.warning(
+        "%s is left behind by the image that was detached: %s", node, error.strerror, extra={"device": str(node)}
+    )
