@@ -23,6 +23,8 @@ T = TypeVar("T")
 #: The first pause is at most this long, each later one at most twice the one before. Another opener (udev, a scan of
 #: sysfs by losetup) is gone after a few milliseconds (F26, F36); most waits end within the first three pauses.
 FIRST_PAUSE_SECONDS = 0.002
+#: Whatever is longer is as good as this; a float holds it, and time.sleep takes it.
+LONGEST_SECONDS = 1e8
 #: No pause is longer: a device that is let go is noticed within a quarter of a second.
 LONGEST_PAUSE_SECONDS = 0.25
 
@@ -66,10 +68,10 @@ class Deadline:
     @classmethod
     def after(cls, timeout: float, clock: Clock = SYSTEM_CLOCK) -> Deadline:
         """Return the deadline ``timeout`` seconds from now; ValueError for a negative or not-a-number one."""
-        if not isinstance(timeout, (int, float)) or math.isnan(timeout) or timeout < 0:
+        if not isinstance(timeout, (int, float)) or not 0 <= timeout <= math.inf:
             message = f"timeout is a number of seconds, zero or more, not {timeout!r}"
             raise ValueError(message)
-        return cls(clock.monotonic() + timeout, clock)
+        return cls(clock.monotonic() + min(timeout, LONGEST_SECONDS), clock)
 
     @property
     def remaining(self) -> float:

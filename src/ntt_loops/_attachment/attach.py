@@ -188,7 +188,8 @@ class Attacher:
                 f"the kernel attached {request.image.path} to {kernel.node(status.number)} otherwise than asked: "
                 f"{', '.join(wrong)} differ; it was detached again"
             )
-            raise AttachError(message, medium=request.medium, image=request.image.path)
+            node = kernel.node(status.number)
+            raise AttachError(message, medium=request.medium, device=node, image=request.image.path)
         record = self._record(status.number, kernel.get_diskseq(handle), tag)
         return Binding(handle, self._device(record, size_bytes), record)
 

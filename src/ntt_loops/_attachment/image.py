@@ -101,7 +101,7 @@ def _open(image: str, *, writable: bool) -> io.FileIO:
     try:
         return open_descriptor(image, flags)
     except FileNotFoundError as error:
-        message = f"there is no image {image}"
+        message = f"there is no image {image}: see whether the name is right and its file system mounted"
         raise ImageNotFoundError(message, image=image) from error
     except PermissionError as error:
         message = f"the image {image} may not be opened {_how(writable=writable)}: {error.strerror}"

@@ -6,6 +6,7 @@ kernel's devices die with the machine, as /run does.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -41,7 +42,7 @@ class Book:
         problem: Why nothing can be written, else None.
     """
 
-    def __init__(self, file: io.FileIO, path: Path, medium: str, boot_id: str, *, writable: bool) -> None:
+    def __init__(self, file: io.FileIO, path: Path, medium: str, boot_id: str, *, refused: int) -> None:
         self.medium = medium
         self.path = path
         self.set_aside: Path | None = None
@@ -57,8 +58,8 @@ class Book:
         self.forgotten: tuple[Record, ...] = () if is_ours else tuple(found.entries.values())
         self._whole_bytes = found.whole_bytes if is_ours else 0
         self._lines = found.lines if is_ours else 0
-        if not writable:
-            self.problem = self._error("is on a read-only file system, or may not be written")
+        if refused:
+            self.problem = self._error("is on a read-only file system, or may not be written", refused)
         elif found.kind is Kind.UNKNOWN_FORMAT:
             self.problem = self._error("has a format that this version does not know; it was left as it is")
 
@@ -159,7 +160,8 @@ class Book:
             os.unlink(self.path)
         except OSError as error:
             logger.warning("%s", self._error(f"cannot be removed: {error.strerror}"), extra={"medium": self.medium})
-            os.truncate(self._file.fileno(), 0)
+            with contextlib.suppress(OSError):  # then its records are of what is gone, and a later look forgets them
+                os.truncate(self._file.fileno(), 0)
 
     def _write_anew(self) -> None:
         """Replace a file of mostly past events; whoever waits for this lock finds another inode and opens that."""
@@ -187,7 +189,7 @@ def is_at(file: io.FileIO, path: Path) -> bool:
     """Whether an open file is the one of that name."""
     try:
         named = os.lstat(path)
-    except FileNotFoundError:
+    except OSError:  # whatever the errno, it cannot be reached by that name
         return False
     return os.path.samestat(os.fstat(file.fileno()), named)
 

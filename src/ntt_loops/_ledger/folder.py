@@ -102,7 +102,13 @@ class Ledger:
         """Return the media that have a file; LedgerError where the folder is not to be trusted."""
         if self._folder() is None:
             return []
-        found = sorted(os.listdir(self.run_dir))
+        try:
+            found = sorted(os.listdir(self.run_dir))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            message = f"the ledger folder {self.run_dir} cannot be listed: {error.strerror}"
+            raise LedgerError(message, path=self.run_dir, errno=error.errno) from error
         media = (names.medium_of(name) or self._medium_inside(name) for name in found if name.endswith(names.SUFFIX))
         return [medium for medium in media if medium is not None]
 
@@ -157,23 +163,24 @@ class Ledger:
 
     def _open_locked(self, medium: str, *, for_change: bool) -> Book:
         path = self._path(medium)
-        file, writable = self._open_for_change(path) if for_change else (self._open(path, os.O_RDONLY), False)
+        file, refused = self._open_for_change(path) if for_change else (self._open(path, os.O_RDONLY), errno.EROFS)
         try:
             _lock(file, path)
-            return Book(file, path, medium, self._kernel.boot_id(), writable=writable)
+            return Book(file, path, medium, self._kernel.boot_id(), refused=refused)
         except BaseException:
             file.close()
             raise
 
-    def _open_for_change(self, path: Path) -> tuple[io.FileIO, bool]:
+    def _open_for_change(self, path: Path) -> tuple[io.FileIO, int]:
+        """Open for reading and writing, else for reading alone; return the errno of what was refused, 0 if nothing."""
         try:
-            return self._open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), True
+            return self._open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), 0
         except LedgerError as error:
             if error.errno not in (errno.EROFS, errno.EACCES):
                 raise
             refused = error
         try:
-            return self._open(path, os.O_RDONLY), False
+            return self._open(path, os.O_RDONLY), refused.errno or errno.EROFS
         except FileNotFoundError:
             raise refused from None
 

@@ -91,7 +91,7 @@ def _state(kernel: Kernel, candidate: Candidate, survey: Survey) -> AttachmentSt
     judged = survey.judged(seen)
     return AttachmentState(
         device=os.fspath(kernel.node(seen.number)),
-        image=Path(os.fsdecode(judged.path)),
+        image=Path(os.fsdecode(judged.path or (record.image if record is not None else b""))),
         made_by=_made_by(candidate),
         is_deleted=None if judged.deletion is Deletion.UNKNOWN else judged.deletion is Deletion.DELETED,
         size_bytes=kernel.size_bytes(seen.number),

@@ -1,0 +1,220 @@
+"""How users write it, for the type checker: every public name, with the types that it promises. Never run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, assert_type
+
+from ntt_loops import (
+    AdoptedDevice,
+    AttachError,
+    AttachmentState,
+    DeviceBusyError,
+    ForgottenRecord,
+    GoneDevice,
+    Holder,
+    ImageError,
+    ImageNotFoundError,
+    ImagePermissionError,
+    ImageWriteError,
+    KeptDevice,
+    LedgerError,
+    LeftDevice,
+    LoopAttachment,
+    LoopDevice,
+    LoopPermissionError,
+    Loops,
+    LoopUnavailableError,
+    MediumError,
+    MediumState,
+    MountError,
+    MountTimeoutError,
+    NttLoopsError,
+    Partition,
+    ReleasedDevice,
+    ReleaseReport,
+    SweepReport,
+    attach_kept,
+    attached,
+    holders,
+    list_media,
+    release,
+    release_all,
+    sweep,
+)
+from ntt_loops.testing import MemoryKernel, in_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+IMAGE = Path("/data/fast/img/536a933b4481f605fcd44615740a9025.img")
+
+
+def a_stage(image: str | os.PathLike[str]) -> int:
+    """Attach, hand the device to a tool, and look at its partitions; the block does not swallow errors."""
+    with attached(image) as device:
+        assert_type(device, LoopDevice)
+        subprocess.run(["blkid", device], check=True)
+        Path(device).stat()
+        parts: tuple[Partition, ...] = device.partitions
+        return sum(part.size_bytes for part in parts)
+
+
+def every_way_to_attach() -> LoopDevice:
+    """All keywords of both forms."""
+    attachment: LoopAttachment = attached(
+        str(IMAGE),
+        medium="536a",
+        writable=True,
+        offset_bytes=512,
+        size_limit_bytes=1024,
+        sector_size_bytes=2048,
+        timeout=2.5,
+    )
+    with ExitStack() as stack:
+        scoped: LoopDevice = stack.enter_context(attachment)
+        same: LoopDevice = attachment.device
+        assert scoped == same
+    image: Path = attachment.image
+    medium: str = attachment.medium
+    assert_type(attachment.close(), None)
+    return attach_kept(
+        image, medium=medium, writable=False, offset_bytes=0, size_limit_bytes=0, sector_size_bytes=None, timeout=10
+    )
+
+
+def a_device(device: LoopDevice) -> dict[str, Any]:
+    """Everything that a device says."""
+    facts: tuple[Path, int, int | None, Path, str, int, int, bool] = (
+        device.path,
+        device.number,
+        device.diskseq,
+        device.image,
+        device.medium,
+        device.size_bytes,
+        device.tail_bytes,
+        device.read_only,
+    )
+    log.info("%s %s", device, facts)
+    part: Partition = device.partition(1)
+    numbers: tuple[Path, int, int, int] = (part.path, part.number, part.start_bytes, part.size_bytes)
+    log.info("%s %s", os.fspath(part), numbers)
+    return {**device.to_dict(), "part": part.to_dict()}
+
+
+def the_archiver(device: LoopDevice) -> int:
+    """Release by device, by id and by path, and read the report."""
+    assert_type(release(device, timeout=1), None)
+    report: ReleaseReport = release_all("536a933b4481f605fcd44615740a9025", unmount=True, timeout=30.0)
+    assert_type(release_all(IMAGE), ReleaseReport)
+    released: tuple[ReleasedDevice, ...] = report.released
+    gone: tuple[GoneDevice, ...] = report.already_gone
+    left: tuple[LeftDevice, ...] = report.left
+    problems: tuple[str, ...] = report.problems
+    names: list[str] = [one.device for one in released] + [one.device for one in left]
+    images: set[Path] = {one.image for one in released} | {one.image for one in gone}
+    log.info("%s %s %s %s %s", report.medium, names, images, problems, report.to_dict())
+    return report.freed_bytes + sum(one.freed_bytes for one in released)
+
+
+def the_safety_net() -> SweepReport:
+    """Sweep with one folder, several, or none, and read the report."""
+    assert_type(sweep(), SweepReport)
+    sweep(under="/data/fast")
+    sweep(under=IMAGE.parent, kept_older_than=None)
+    report = sweep(
+        under=["/data/fast", Path("/data/slow")], system=True, kept_older_than=86_400, dry_run=True, timeout=5
+    )
+    kept: tuple[KeptDevice, ...] = report.kept
+    adopted: tuple[AdoptedDevice, ...] = report.adopted
+    forgotten: tuple[ForgottenRecord, ...] = report.forgotten
+    for one in kept:
+        medium: str | None = one.medium
+        who: tuple[Holder, ...] = one.holders
+        log.info("%s %s %s %s %s", one.device, one.image, medium, one.reason, who)
+    media: list[str] = [one.medium for one in adopted] + [one.medium for one in forgotten]
+    images: list[Path] = [one.image for one in adopted] + [one.image for one in forgotten]
+    log.info("%s %s %s", media, images, [one.reason for one in forgotten])
+    log.info("%s %s %s %s", report.dry_run, report.released, report.problems, report.to_dict())
+    return report
+
+
+def the_listings() -> list[str]:
+    """List all media, one medium, and who holds a device."""
+    media: list[MediumState] = list_media()
+    assert_type(list_media("536a", timeout=1.0), list[MediumState])
+    states: list[AttachmentState] = [one for medium in media for one in medium.attachments]
+    for state in states:
+        made_by: Literal["scoped", "kept", "foreign"] = state.made_by
+        unknown: tuple[bool | None, bool | None, int | None, bool | None, float | None] = (
+            state.is_deleted,
+            state.read_only,
+            state.owner_pid,
+            state.owner_is_alive,
+            state.age_seconds,
+        )
+        log.info("%s %s %s %s %s", state.device, state.image, made_by, unknown, state.is_stuck)
+    found: list[Holder] = holders("/dev/loop7p1") + holders(Path("/dev/loop7"))
+    pids: list[int | None] = [one.pid for one in found]
+    log.info("%s", pids)
+    return [f"{one.kind} {one.command} {one.where}: {one.hint}" for one in found]
+
+
+def every_error(work: Callable[[], None]) -> dict[str, Any]:
+    """Each error is caught by its own name, and keeps its facts."""
+    facts: tuple[object, ...] = ()
+    try:
+        work()
+    except (ImageNotFoundError, ImagePermissionError, ImageError, MediumError) as error:
+        image: Path | None = error.image
+        medium: str | None = error.medium
+        facts = image, medium
+    except DeviceBusyError as error:
+        device: str | None = error.device
+        facts = device, [str(one) for one in error.holders], error.report
+    except ImageWriteError as error:
+        facts = error.image, error.holders, error.report
+    except (LoopPermissionError, LoopUnavailableError, AttachError) as error:
+        number: int | None = error.errno
+        facts = (number,)
+    except LedgerError as error:
+        file: Path | None = error.path
+        facts = file, error.report
+    except (MountTimeoutError, MountError) as error:
+        partition: str | None = error.partition
+        text: str = error.text
+        facts = partition, text
+    except NttLoopsError as error:
+        return error.to_dict()
+    return {"facts": facts}
+
+
+def every_error_as_its_builtin() -> None:
+    """What each error is besides."""
+    values: list[type[ValueError]] = [MediumError, ImageError, ImageNotFoundError, ImagePermissionError]
+    missing: type[FileNotFoundError] = ImageNotFoundError
+    forbidden: list[type[PermissionError]] = [ImagePermissionError, LoopPermissionError]
+    others: list[type[OSError]] = [ImageWriteError, AttachError, LoopUnavailableError, DeviceBusyError, LedgerError]
+    late: type[TimeoutError] = MountTimeoutError
+    root: list[type[NttLoopsError]] = [MountError, NttLoopsError]
+    log.info("%s %s %s %s %s %s", values, missing, forbidden, others, late, root)
+
+
+def an_own_ledger(folder: Path) -> None:
+    """The same as methods, over another folder or a kernel in memory."""
+    loops = Loops(folder)
+    with loops.attached(IMAGE) as device:
+        assert_type(loops.holders(device), list[Holder])
+    assert_type(loops.sweep(dry_run=True), SweepReport)
+    kernel = MemoryKernel(rundown=False, diskseq=True, devices=4, max_devices=16)
+    assert_type(Loops(os.fspath(folder), kernel).list_media(), list[MediumState])
+    with in_memory() as made:
+        assert_type(made, MemoryKernel)
+    with in_memory(kernel):
+        assert_type(attach_kept(IMAGE), LoopDevice)

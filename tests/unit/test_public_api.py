@@ -1,0 +1,56 @@
+"""The package's table of contents."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import ntt_loops
+from ntt_loops import testing
+
+TYPED = Path(__file__).parents[1] / "typing" / "public_api.py"
+TREE = ast.parse(TYPED.read_text(encoding="utf-8"))
+
+
+def used_names() -> set[str]:
+    """Return the names that the typing test uses beyond importing them."""
+    return {node.id for node in ast.walk(TREE) if isinstance(node, ast.Name)}
+
+
+def imported_names(module: str) -> set[str]:
+    """Return what it imports from a module."""
+    found = [node for node in ast.walk(TREE) if isinstance(node, ast.ImportFrom) and node.module == module]
+    return {alias.name for node in found for alias in node.names}
+
+
+@pytest.mark.parametrize("package", [ntt_loops, testing], ids=lambda package: package.__name__)
+def test_the_table_of_contents_is_sorted_and_true(package: object) -> None:
+    """``__all__`` is sorted, has no name twice, and every name in it is there."""
+    names: list[str] = vars(package)["__all__"]
+    assert names == sorted(set(names))
+    assert [name for name in names if not hasattr(package, name)] == []
+
+
+@pytest.mark.parametrize("package", [ntt_loops, testing], ids=lambda package: package.__name__)
+def test_every_public_name_has_its_type_checked(package: object) -> None:
+    """The file that only the type checker reads imports exactly the public names, and uses each."""
+    names = set(vars(package)["__all__"])
+    assert imported_names(vars(package)["__name__"]) == names
+    assert names - used_names() == set()
+
+
+def test_nothing_else_is_public() -> None:
+    """What the package holds besides ``__all__`` is private, a module, or of the language."""
+    modules = {"errors", "testing", "cli"}
+    public = {name for name in vars(ntt_loops) if not name.startswith("_")} - {"annotations"} - modules
+    assert public == set(ntt_loops.__all__)
+
+
+@pytest.mark.parametrize("name", ntt_loops.__all__)
+def test_every_public_name_says_what_it_does(name: str) -> None:
+    """Each has a docstring of its own, which help() shows."""
+    value = getattr(ntt_loops, name)
+    assert value.__doc__
+    assert value.__doc__ != type(value).__doc__
