@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Text = str | os.PathLike[str]
 
+#: As many symlinks as the kernel follows.
+_MOST_LINKS = 40
 _NODE = re.compile(r"(?:/dev/)?loop(\d+)(?:p\d+)?", re.ASCII)
 
 
@@ -59,6 +61,9 @@ def _inode(kernel: Kernel, path: str, deadline: Deadline) -> tuple[int, int] | N
 
 def real_paths(kernel: Kernel, path: Text, deadline: Deadline) -> frozenset[bytes]:
     """Return a path, absolute, as it is and with symlinks followed: the kernel shows the latter."""
+    if not os.fspath(path):
+        message = "an empty path names no folder and no file; '.' is the current folder"
+        raise ValueError(message)
     name = os.path.abspath(os.fsencode(path))
     try:
         return frozenset((name, kernel.real_path(name, within=_within(kernel, name, deadline))))
@@ -67,7 +72,27 @@ def real_paths(kernel: Kernel, path: Text, deadline: Deadline) -> frozenset[byte
 
 
 def _within(kernel: Kernel, path: bytes, deadline: Deadline) -> float | None:
-    return min(STUCK_SECONDS, max(deadline.remaining, SHORTEST_SECONDS)) if kernel.may_hang([path])[0] else None
+    return min(STUCK_SECONDS, max(deadline.remaining, SHORTEST_SECONDS)) if _leads_to_what_hangs(kernel, path) else None
+
+
+def _leads_to_what_hangs(kernel: Kernel, path: bytes) -> bool:
+    """Whether a path, or a symlink on its way, leads to storage that may hang; each part is judged, then touched."""
+    done, parts, links = b"/", path.split(b"/"), 0
+    while parts:
+        here = os.path.normpath(os.path.join(done, parts.pop(0)))
+        if kernel.may_hang([here])[0]:
+            return True
+        try:
+            target = os.readlink(here)
+        except OSError:  # no symlink, or nothing there
+            done = here
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            return False
+        parts = [*target.split(b"/"), *parts]
+        done = b"/" if target.startswith(b"/") else done
+    return False
 
 
 def device_number(device: LoopDevice | Text) -> int:

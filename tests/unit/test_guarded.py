@@ -41,7 +41,7 @@ def test_a_call_that_does_not_return_is_stuck_and_its_child_is_killed(tmp_path: 
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with pytest.raises(StuckError):
-        guarded.call("status", str(fifo), "0", within=0.2)
+        guarded.call("status", str(fifo), "0", "0", within=0.2)
     assert [child.wait(30) for child in guarded._left_behind] == [-9] * len(guarded._left_behind)
     guarded._reap()
     assert guarded._left_behind == []

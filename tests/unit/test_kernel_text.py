@@ -33,7 +33,7 @@ def lines(*mounts: tuple[bytes, str]) -> list[mountinfo.Line]:
         (b"/data/nfs2/a.img", False),
         (b"/data/nfs/local/a.img", False),
         (b"/over/a.img", True),
-        (b"/fuse", False),
+        (b"/fuse", True),
         (b"/fuse/x", True),
     ],
 )

@@ -21,7 +21,7 @@ from ntt_loops._attachment.unavailable import attach_error, no_free_device
 from ntt_loops._backoff import Deadline, NotYet, retry
 from ntt_loops._kernel import LoopConfig
 from ntt_loops._ledger import Record, Tag, new_nonce, token_of
-from ntt_loops.errors import AttachError, LedgerError
+from ntt_loops.errors import AttachError, LedgerError, NttLoopsError
 
 if TYPE_CHECKING:
     from ntt_loops._attachment.image import Extent, OpenImage
@@ -35,6 +35,18 @@ logger = logging.getLogger("ntt_loops")
 _WORTH_RETRYING = frozenset((errno.EBUSY, errno.EAGAIN, errno.ENXIO, errno.ENOENT, errno.EINTR))
 #: Refused so often, a number is held by somebody's claim (F24): the next one is tried.
 _REFUSALS = 3
+
+
+class _NoHandle:
+    """Stands for no descriptor."""
+
+    closed = True
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+_NO_HANDLE = _NoHandle()
 
 
 @attrs.frozen
@@ -66,6 +78,8 @@ class Attacher:
         self._request = request
         self._refused: dict[int, int] = {}
         self._last_errno = errno.EBUSY
+        self._handle: Handle = _NO_HANDLE
+        self._is_bound: bool | None = False
 
     def attach(self, deadline: Deadline) -> Binding:
         """Return the binding.
@@ -93,14 +107,16 @@ class Attacher:
                 new_nonce(),
                 token_of(self._request.medium),
             )
-            handle = self._bind(self._number(), bytes(tag))
             try:
-                binding = self._binding(handle, tag)
+                self._bind(self._number(), bytes(tag))
+                binding = self._binding(self._handle, tag)
                 if self._request.writable:
-                    overlap.warn(self._kernel, book, binding.record)
+                    overlap.warn(self._kernel, self._request.medium, binding.record)
                 book.add(binding.record)
-            except BaseException:
-                self._undo(handle, bytes(tag))
+            except BaseException as error:
+                self._undo(bytes(tag))
+                if isinstance(error, OSError) and not isinstance(error, NttLoopsError):
+                    raise self._error(error) from error
                 raise
             return binding
 
@@ -111,43 +127,35 @@ class Attacher:
             raise LedgerError(message, medium=self._request.medium, path=self._ledger.run_dir)
         return registry
 
+    def _error(self, error: OSError) -> AttachError:
+        return attach_error(error, self._kernel, self._request.medium, self._request.image.path)
+
     def _number(self) -> int:
-        try:
-            number = self._kernel.get_free()
-            while self._refused.get(number, 0) >= _REFUSALS:
-                number = self._kernel.next_free(number)
-        except OSError as error:
-            raise attach_error(error, self._kernel, self._request.medium, self._request.image.path) from error
+        number = self._kernel.get_free()
+        while self._refused.get(number, 0) >= _REFUSALS:
+            number = self._kernel.next_free(number)
         return number
 
-    def _bind(self, number: int, tag: bytes) -> Handle:
-        """Return a read-only descriptor of the device, bound; NotYet where somebody was faster.
+    def _bind(self, number: int, tag: bytes) -> None:
+        """Bind a read-only descriptor of a device; NotYet where somebody was faster.
 
-        A device that did not take our CONFIGURE is never cleared: it may be the winner's (F3).
+        A device that did not take our CONFIGURE is never cleared: it may be the winner's (F3). The descriptor is in the
+        object from its first moment on, so that whatever comes, ``_undo`` has it.
         """
         try:
-            handle = self._kernel.open(number, writable=self._request.writable)
+            self._handle = self._kernel.open(number, writable=self._request.writable)
         except OSError as error:
             self._refuse(number, error)
         try:
-            self._kernel.configure(handle, self._request.image.file, self._config(tag))
+            self._is_bound = None  # until the call returns, only the tag can tell
+            self._kernel.configure(self._handle, self._request.image.file, self._config(tag))
+            self._is_bound = True
         except OSError as error:
-            handle.close()
+            self._is_bound = False
             self._refuse(number, error)
-        except BaseException:  # it may have been bound before the signal's exception arrived
-            self._undo(handle, tag)
-            raise
-        return self._held(handle, tag) if self._request.writable else handle
-
-    def _held(self, handle: Handle, tag: bytes) -> Handle:
-        """Change a writable descriptor for a read-only one: held, a writable one may keep mount(2) out (F14)."""
-        try:
-            held = self._kernel.open(self._kernel.get_status(handle).number)
-        except BaseException:
-            self._undo(handle, tag)
-            raise
-        handle.close()
-        return held
+        if self._request.writable:  # held, a writable descriptor may keep mount(2) out (F14)
+            writable, self._handle = self._handle, self._kernel.open(number)
+            writable.close()
 
     def _config(self, tag: bytes) -> LoopConfig:
         extent = self._request.extent
@@ -163,8 +171,9 @@ class Attacher:
     def _refuse(self, number: int, error: OSError) -> NoReturn:
         """Raise what the refusal of a number means."""
         if error.errno not in _WORTH_RETRYING:
-            raise attach_error(error, self._kernel, self._request.medium, self._request.image.path) from error
-        self._refused[number] = self._refused.get(number, 0) + 1
+            raise self._error(error) from error
+        if error.errno == errno.EBUSY:
+            self._refused[number] = self._refused.get(number, 0) + 1
         self._last_errno = error.errno or errno.EBUSY
         raise NotYet from error
 
@@ -225,13 +234,18 @@ class Attacher:
             kernel=self._kernel,
         )
 
-    def _undo(self, handle: Handle, tag: bytes) -> None:
-        """Detach what this attempt bound, if it did: told by the tag, which no other attach has.
+    def _undo(self, tag: bytes) -> None:
+        """Detach what this attempt bound, if it did.
 
-        A scoped device is armed and goes with the descriptor. A kept one is cleared through it.
+        A scoped device is armed and goes with the descriptor. A kept one is cleared through it; where an interrupt came
+        out of the very CONFIGURE, the tag tells, which no other attach has.
         """
+        handle, self._handle = self._handle, _NO_HANDLE
+        is_bound, self._is_bound = self._is_bound, False
         try:
-            if self._request.lifetime == "kept" and self._kernel.get_status(handle).name == tag:
+            if is_bound is None:
+                is_bound = self._kernel.get_status(handle).name == tag
+            if is_bound and self._request.lifetime == "kept":
                 self._kernel.clear(handle)
         except OSError as error:
             if error.errno != errno.ENXIO:  # nothing is bound: there is nothing to undo

@@ -156,11 +156,11 @@ class LoopAttachment:
         """Detach. An error of the body goes on; what goes wrong here is then added to it as a note, and logged."""
         try:
             self.close()
-        except NttLoopsError as own:
+        except (NttLoopsError, OSError) as own:
             if error is None:
                 raise
             error.add_note(f"ntt_loops, on leaving the 'with' block: {own}")
-            logger.warning("%s", own, extra={"medium": self.medium, "device": own.device})
+            logger.warning("%s", own, extra={"medium": self.medium, "image": self._image})
 
     def close(self) -> None:
         """Detach and verify; when it is not attached, or in a forked child, do nothing.
@@ -174,6 +174,8 @@ class LoopAttachment:
         if binding is None or self._pid != os.getpid():
             return
         deadline = Deadline.after(self._options.timeout)
+        write_error: OSError | None = None
+        holders: list[Holder] = []
         try:
             try:
                 write_error = self._flush(binding)
@@ -181,6 +183,10 @@ class LoopAttachment:
                 binding.handle.close()
             holders = _wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
             self._write_down(binding, deadline, is_gone=not holders)
+        except BaseException as error:
+            if write_error is not None:  # the kernel says it only once, so it must not be lost
+                error.add_note(str(_not_written(binding.device, write_error)))
+            raise
         finally:
             self._forget()
         if write_error is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,9 +18,10 @@ from ntt_loops._attachment import leftover
 from ntt_loops._attachment.outcome import Detached, Outcome
 from ntt_loops._backoff import Deadline, NotYet, retry, wait_until
 from ntt_loops._kernel import LoopFlags, StuckError
-from ntt_loops.errors import LoopPermissionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ntt_loops._attachment.identity import Identity
     from ntt_loops._kernel import Handle, Kernel, LoopStatus
 
@@ -48,15 +48,13 @@ class Detacher:
     deadline: Deadline
 
     def detach(self) -> Detached:
-        """Try once.
-
-        Raises:
-            LoopPermissionError: The device may not be opened.
-        """
+        """Try once; one device's error is an outcome like others, so that it does not stop the rest."""
         try:
             return self._detach()
         except StuckError:
             return Detached(Outcome.STUCK)
+        except OSError as error:
+            return Detached(Outcome.FAILED, error=error)
 
     def _detach(self) -> Detached:
         # Sysfs first: a claim on a number that is no longer ours disturbs strangers (F24).
@@ -68,9 +66,11 @@ class Detacher:
         try:
             flags = self._flags(claim)
             if flags is None:
-                return Detached(Outcome.GONE)
+                # The node is another device's where sysfs still shows this one.
+                is_there = self.identity.is_bound(self.kernel)
+                return Detached(Outcome.NO_NODE if is_there else Outcome.GONE)
             if not flags.read_only:
-                return self._detach_writable(claim, flags)
+                return self._detach_writable(claim)
             if not self._clear(claim, flags):
                 return Detached(Outcome.BUSY)
         finally:
@@ -85,10 +85,6 @@ class Detacher:
                 return Outcome.BUSY
             if error.errno in (errno.ENXIO, errno.ENOENT):
                 return self._why_not_open(error.errno)
-            if error.errno in (errno.EACCES, errno.EPERM):
-                node = self.kernel.node(self.identity.number)
-                message = f"{node} may not be opened: {error.strerror}; detaching takes root, or access to the node"
-                raise LoopPermissionError(message, device=node, errno=error.errno) from error
             raise
 
     def _why_not_open(self, number: int) -> Outcome:
@@ -157,9 +153,17 @@ class Detacher:
             return False
         finally:
             if not is_cleared:
-                self._disarm(claim, flags)
+                self._surely(lambda: self._disarm(claim, flags))
         leftover.delete(self.kernel, claim, self.identity.number, partitions)
         return True
+
+    def _surely(self, disarm: Callable[[], object]) -> None:
+        """Disarm, and if a Ctrl-C interrupts that, once more."""
+        try:
+            disarm()
+        except KeyboardInterrupt:
+            disarm()
+            raise
 
     def _disarm(self, claim: Handle, flags: LoopFlags) -> None:
         """Put AUTOCLEAR back as it was found, or clear it (F12)."""
@@ -177,16 +181,27 @@ class Detacher:
             elif error.errno != errno.ENXIO:  # ENXIO: the last CLR_FD took after all
                 raise
 
-    def _detach_writable(self, claim: Handle, flags: LoopFlags) -> Detached:
+    def _detach_writable(self, claim: Handle) -> Detached:
         """Detach by the last close: only that one writes back what is dirty before it unbinds (F18).
 
         So a second descriptor is open while CLR_FD arms AUTOCLEAR, and closing both does the rest. If the device stays,
-        somebody else has it open, and it is disarmed through a new claim. Since that claim may come late, a device that
-        another process is seen to have open is not armed at all.
+        somebody else has it open, and it is disarmed through a new claim. In between another release could claim it and
+        take the arming for the owner's: so one lock of the host is held from before the flags are read.
         """
         write_error = self._flush(claim)
-        if self._is_open_elsewhere():
+        lock = self.kernel.lock_detach()
+        if lock is None:
             return Detached(Outcome.BUSY, write_error)
+        try:
+            flags = self._flags(claim)
+            outcome = Outcome.GONE if flags is None else self._close_armed(claim, flags)
+        except StuckError:
+            outcome = Outcome.STUCK
+        finally:
+            lock.close()
+        return Detached(outcome, write_error)
+
+    def _close_armed(self, claim: Handle, flags: LoopFlags) -> Outcome:
         partitions = [] if flags.partscan else self.kernel.partitions(self.identity.number)
         second = self.kernel.open(self.identity.number)
         try:
@@ -195,20 +210,16 @@ class Detacher:
             self._close(claim)
             outcome = self._verdict(Outcome.BUSY)
         except BaseException:
-            self._disarm_again(flags)
-            raise
-        finally:
             second.close()
+            self._close(claim)
+            self._surely(lambda: self._disarm_again(flags))
+            raise
         if outcome is Outcome.BUSY:
-            outcome = self._disarm_again(flags)
+            self._surely(lambda: self._disarm_again(flags))
+            outcome = self._verdict(Outcome.BUSY)
         if outcome is Outcome.RELEASED:
             leftover.delete_unbound(self.kernel, self.identity.number, partitions, self.deadline)
-        return Detached(outcome, write_error)
-
-    def _is_open_elsewhere(self) -> bool:
-        rdev = self.kernel.rdev(self.identity.number)
-        users = [] if rdev is None else self.kernel.openers(frozenset((rdev,)))
-        return any(user.pid != os.getpid() for user in users)
+        return outcome
 
     def _flush(self, claim: Handle) -> OSError | None:
         try:
@@ -219,25 +230,23 @@ class Detacher:
             return error
         return None
 
-    def _disarm_again(self, flags: LoopFlags) -> Outcome:
+    def _disarm_again(self, flags: LoopFlags) -> None:
         """Disarm a device that outlived its close; through a plain descriptor where somebody has claimed it by now."""
         for exclusive in (True, False):
             try:
                 handle = self.kernel.open(self.identity.number, exclusive=exclusive)
             except OSError as error:
                 if error.errno in (errno.ENXIO, errno.ENOENT):
-                    return self._verdict(Outcome.DETACHING)
+                    return
                 if error.errno != errno.EBUSY or not exclusive:
                     raise
                 continue
             try:
-                if self._flags(handle) is None:
-                    return Outcome.RELEASED
-                self._disarm(handle, flags)
-                return Outcome.BUSY
+                if self._flags(handle) is not None:
+                    self._disarm(handle, flags)
             finally:
                 self._close(handle)
-        return Outcome.BUSY
+            return
 
     def _close(self, handle: Handle) -> None:
         self.kernel.close(handle, within=self.within)

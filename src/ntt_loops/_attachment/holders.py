@@ -16,7 +16,19 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel, Mount, Opener, Process
 
 Kind = Literal[
-    "mount", "process", "owner", "swap", "dm", "md", "loop", "stacked", "detaching", "no-node", "stuck", "unknown"
+    "mount",
+    "process",
+    "owner",
+    "swap",
+    "dm",
+    "md",
+    "loop",
+    "stacked",
+    "detaching",
+    "no-node",
+    "stuck",
+    "failed",
+    "unknown",
 ]
 
 
@@ -28,8 +40,8 @@ class Holder:
         device: The node it holds: the device or one of its partitions.
         kind: ``mount``, ``process``, ``owner`` (the process whose ``with`` block it is), ``swap``, ``dm``, ``md``,
             ``loop`` (a loop device on top of this one), ``stacked`` (another driver), ``detaching`` (somebody's detach
-            is under way), ``no-node`` (nothing in /dev to open it by), ``stuck`` (its storage does not answer) or
-            ``unknown``.
+            is under way), ``no-node`` (nothing in /dev to open it by), ``stuck`` (its storage does not answer),
+            ``failed`` (the kernel refused for another reason) or ``unknown``.
         pid: The process; of a mount, one that lives in its mount namespace; else None.
         command: That process's command name.
         where: The mount point, the path it was opened by, or the name of what is stacked on it.
@@ -143,6 +155,7 @@ _WITHOUT_A_PROCESS: dict[Kind, str] = {
     "detaching": "somebody's detach is under way: try again",
     "no-node": "its node is missing in /dev: mknod it from /sys/block/*/dev, or release it where /dev is whole",
     "stuck": "its storage does not answer: bring the server back, or unmount it",
+    "failed": "the kernel refused: see what dmesg says of it",
     "unknown": "nobody can be seen: perhaps a mount namespace without a process, or udev; try again",
 }
 

@@ -64,7 +64,7 @@ class Identity:
 
     def _is_bound_by_status(self, kernel: Kernel) -> bool:
         try:
-            return self.agrees(kernel.status_of(self.number))
+            return self.agrees(kernel.status_of(self.number)[0])
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENOENT):  # a detach under way
                 return kernel.is_bound(self.number)

@@ -22,6 +22,8 @@ class Outcome(enum.Enum):
     NO_NODE = "no node"
     #: Its storage does not answer (F21).
     STUCK = "stuck"
+    #: The kernel refused, for another reason than its users.
+    FAILED = "failed"
 
 
 @attrs.frozen
@@ -31,3 +33,5 @@ class Detached:
     outcome: Outcome
     #: What was written through the device is not all in the image: the kernel says so only once (F18).
     write_error: OSError | None = None
+    #: Of FAILED: what the kernel said.
+    error: OSError | None = None

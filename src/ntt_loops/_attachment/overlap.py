@@ -1,4 +1,4 @@
-"""Two writable views of one file do not see each other's writes: that is worth a warning."""
+"""Two writable views of one part of a file do not see each other's writes: that is worth a warning."""
 
 from __future__ import annotations
 
@@ -7,42 +7,39 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ntt_loops._kernel import Kernel
-    from ntt_loops._ledger import Book, Record
+    from ntt_loops._kernel import Kernel, LoopStatus
+    from ntt_loops._ledger import Record
 
 logger = logging.getLogger("ntt_loops")
 
 
-def warn(kernel: Kernel, book: Book, new: Record) -> None:
+def warn(kernel: Kernel, medium: str, new: Record) -> None:
     """Warn where a writable attachment overlaps another one of the same file.
 
-    Ours are known by the ledger, others by the path of their backing file. Only a writable attach looks: it is rare.
+    Others are found by the path of their backing file. Only a writable attach looks at them: it is rare.
     """
-    ours = {one.number for one in book.entries.values() if _is_same_file(one, new) and _overlap(one, new)}
-    apart = {one.number for one in book.entries.values()} - ours
-    others = {number for number in kernel.bound_numbers() if _is_bound_to(kernel, number, new.image)}
-    for number in sorted((ours | others) - apart - {new.number}):
-        logger.warning(
-            "%s is attached writable while %s shows the same part of %s: their writes do not see each other",
-            kernel.node(new.number),
-            kernel.node(number),
-            os.fsdecode(new.image),
-            extra={"medium": book.medium, "device": os.fspath(kernel.node(new.number)), "other": number},
-        )
+    for number in kernel.bound_numbers():
+        if number != new.number and _overlaps(kernel, number, new):
+            logger.warning(
+                "%s is attached writable while %s shows the same part of %s: their writes do not see each other",
+                kernel.node(new.number),
+                kernel.node(number),
+                os.fsdecode(new.image),
+                extra={"medium": medium, "device": os.fspath(kernel.node(new.number)), "other": number},
+            )
 
 
-def _is_same_file(one: Record, other: Record) -> bool:
-    return (one.dev, one.inode) == (other.dev, other.inode)
-
-
-def _overlap(one: Record, other: Record) -> bool:
-    return one.offset_bytes < _end(other) and other.offset_bytes < _end(one)
-
-
-def _end(record: Record) -> float:
-    return record.offset_bytes + record.size_limit_bytes if record.size_limit_bytes else float("inf")
-
-
-def _is_bound_to(kernel: Kernel, number: int, image: bytes) -> bool:
+def _overlaps(kernel: Kernel, number: int, new: Record) -> bool:
     bound = kernel.look(number)
-    return bound is not None and bound.backing_file == image
+    if bound is None or bound.backing_file != new.image:
+        return False
+    try:
+        status, _ = kernel.status_of(number)
+    except OSError:  # it is going, or may not be asked: no reason not to attach
+        return False
+    is_same_file = (status.backing_dev, status.backing_inode) == (new.dev, new.inode)
+    return is_same_file and new.offset_bytes < _end(status) and status.offset_bytes < _end(new)
+
+
+def _end(part: Record | LoopStatus) -> float:
+    return part.offset_bytes + part.size_limit_bytes if part.size_limit_bytes else float("inf")

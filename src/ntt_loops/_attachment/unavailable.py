@@ -48,6 +48,12 @@ def attach_error(error: OSError, kernel: Kernel, medium: str, image: str) -> Att
 
 def no_free_device(kernel: Kernel, medium: str, image: str, number: int) -> LoopUnavailableError:
     """Return the error of an attach that found no device until its deadline."""
+    if number == errno.ENOENT:
+        message = (
+            f"{image} (medium {medium}) was not attached: a loop device is free, but there is no node for it in /dev; "
+            "in a container, pass in the host's /dev or mknod the nodes from /sys/block/loop*/dev"
+        )
+        return LoopUnavailableError(message, medium=medium, image=image, errno=number)
     message = (
         f"{image} (medium {medium}) was not attached: every number that was tried was refused until the deadline, "
         f"last with {errno.errorcode.get(number, number)} ({os.strerror(number)}); {_who_uses_the_pool(kernel)}"
@@ -56,7 +62,10 @@ def no_free_device(kernel: Kernel, medium: str, image: str, number: int) -> Loop
 
 
 def _who_uses_the_pool(kernel: Kernel) -> str:
-    seen = [bound for number in kernel.bound_numbers() if (bound := kernel.look(number)) is not None]
+    try:
+        seen = [bound for number in kernel.bound_numbers() if (bound := kernel.look(number)) is not None]
+    except OSError:  # this process has no descriptor left, say: that is in the message already
+        return "who uses the others cannot be told"
     deleted = sum(bound.backing_file.endswith(DELETED_SUFFIX) for bound in seen)
     users = Counter(os.path.dirname(bound.backing_file) for bound in seen).most_common(_SHOWN)
     below = ", ".join(f"{count} below {os.fsdecode(folder) or 'an unknown folder'}" for folder, count in users)

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 
+from ntt_loops._kernel import guarded
 from ntt_loops._kernel.protocol import StuckError
 
 
@@ -17,12 +18,20 @@ def umount(mount_point: bytes, *, within: float) -> None:
     """
     command = [b"umount", b"-c", b"--", mount_point]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=max(within, 0.05), check=False)
-    except subprocess.TimeoutExpired as error:
-        message = f"umount did not end within {within:.1f} s"
-        raise StuckError(message) from error
+        child = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0
+        )
     except FileNotFoundError as error:
         raise OSError(errno.ENOENT, "umount(8) is not installed (package mount or util-linux)") from error
-    if done.returncode != 0:
-        text = os.fsdecode(done.stderr).strip() or f"umount: exit status {done.returncode}"
+    try:
+        _, said = child.communicate(timeout=min(max(within, guarded.SHORTEST_SECONDS), guarded.LONGEST_SECONDS))
+    except subprocess.TimeoutExpired:
+        guarded.leave_behind(child)
+        message = f"umount did not end within {within:.1f} s"
+        raise StuckError(message) from None
+    except BaseException:
+        guarded.leave_behind(child)
+        raise
+    if child.returncode != 0:
+        text = os.fsdecode(said).strip() or f"umount: exit status {child.returncode}"
         raise OSError(errno.EBUSY, text)

@@ -5,11 +5,13 @@ bound. So a descriptor is born as an ``io.FileIO`` inside one C call: from its f
 deallocation, closes it.
 
 A forked child inherits every descriptor, O_CLOEXEC or not, and would keep the device bound after its parent has closed
-it (F13). So each is registered in the same step, and a child closes them all before it runs anything else.
+it (F13). So each is registered, and a child closes them all before it runs anything else, those too that another thread
+was just opening.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import io
 import os
@@ -19,21 +21,28 @@ from itertools import starmap
 
 _lock = threading.RLock()
 _descriptors: weakref.WeakSet[io.FileIO] = weakref.WeakSet()
+#: What is being opened now. The lock is not held meanwhile: an open may hang, and must not stop threads or forks.
+_opening: list[str | bytes] = []
 
 
 def open_descriptor(path: str | bytes | os.PathLike[str], flags: int, mode: int = 0o600) -> io.FileIO:
     """Open ``path`` with O_CLOEXEC and return a registered descriptor; ``os.read`` and the like go on its number."""
     with _lock:
+        _opening.append(os.fspath(path))
+    try:
         # map and starmap are C: between open(2) and the FileIO that owns the number no Python code runs.
-        try:
-            descriptor = next(map(io.FileIO, starmap(os.open, [(path, flags | os.O_CLOEXEC, mode)])))
-        except IsADirectoryError as error:
-            # FileIO refuses a directory without closing the number it was given, and names it as the error's file.
-            if isinstance(error.filename, int):
-                os.close(error.filename)
-            raise IsADirectoryError(error.errno, error.strerror, os.fspath(path)) from None
-        descriptor.name = os.fspath(path)
-        _descriptors.add(descriptor)
+        descriptor = next(map(io.FileIO, starmap(os.open, [(path, flags | os.O_CLOEXEC, mode)])))
+        with _lock:
+            _descriptors.add(descriptor)
+    except IsADirectoryError as error:
+        # FileIO refuses a directory without closing the number it was given, and names it as the error's file.
+        if isinstance(error.filename, int):
+            os.close(error.filename)
+        raise IsADirectoryError(error.errno, error.strerror, os.fspath(path)) from None
+    finally:
+        with _lock:
+            _opening.remove(os.fspath(path))
+    descriptor.name = os.fspath(path)
     return descriptor
 
 
@@ -57,6 +66,22 @@ def _close_in_child() -> None:
     _lock = threading.RLock()
     for descriptor in list(_descriptors):
         descriptor.close()
+    for number in _just_opened():
+        os.close(number)
+    _opening.clear()
+
+
+def _just_opened() -> list[int]:
+    """Return the numbers of what another thread was opening when this child was forked off: nobody here owns them."""
+    paths = {os.fsencode(path) for path in _opening}
+    if not paths:
+        return []
+    numbers = []
+    for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []:
+        with contextlib.suppress(FileNotFoundError):
+            if os.readlink(f"/proc/self/fd/{name}".encode()) in paths:
+                numbers.append(int(name))
+    return numbers
 
 
 def _hold_before_fork() -> None:

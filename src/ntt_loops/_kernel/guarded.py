@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     import io
 
 _CHILD = str(Path(__file__).with_name("guarded_child.py"))
+#: A child gets at least this long: it must start, on a loaded machine, too.
+SHORTEST_SECONDS = 0.25
+#: subprocess takes no endless wait.
+LONGEST_SECONDS = 1e6
 #: Children that outlived their deadline, kept so that they are reaped when they end.
 _left_behind: list[subprocess.Popen[bytes]] = []
 
@@ -43,28 +47,36 @@ def _start(operation: str, *arguments: str, descriptor: io.FileIO | None) -> sub
         passed = () if descriptor is None else (stack.enter_context(above_stdio(descriptor)).fileno(),)
         command = [sys.executable, "-I", "-S", _CHILD, operation, *map(str, passed), *arguments]
         return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=passed
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            pass_fds=passed,
+            process_group=0,  # a Ctrl-C at the terminal is for this process: an fsync cut short would read as an error
         )
 
 
 def _outcome(child: subprocess.Popen[bytes], operation: str, within: float) -> bytes:
     try:
-        output, _ = child.communicate(b"\n", timeout=max(within, 0.05))
+        output, _ = child.communicate(b"\n", timeout=min(max(within, SHORTEST_SECONDS), LONGEST_SECONDS))
     except subprocess.TimeoutExpired:
-        _leave_behind(child)
+        leave_behind(child)
         message = f"{operation} did not return within {within:.1f} s: the storage does not answer"
         raise StuckError(message) from None
     except BaseException:
-        _leave_behind(child)
+        leave_behind(child)
         raise
     kind, _, rest = output.partition(b" ")
     if kind == b"ok":
         return bytes.fromhex(rest.decode("ascii"))
-    number = int(rest or b"5")
-    raise OSError(number, os.strerror(number))
+    if kind != b"error":  # killed by somebody: nothing is known of the call
+        message = f"{operation} was interrupted"
+        raise StuckError(message)
+    raise OSError(int(rest), os.strerror(int(rest)))
 
 
-def _leave_behind(child: subprocess.Popen[bytes]) -> None:
+def leave_behind(child: subprocess.Popen[bytes]) -> None:
+    """Kill a child and do not wait: even SIGKILL may not end it now."""
     child.kill()
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
 
 LOOP_INFO64_BYTES = 232
+DISKSEQ_BYTES = 8
 
 
 def ioctl(descriptor: str, request: str, argument: str) -> bytes:
@@ -17,10 +19,16 @@ def ioctl(descriptor: str, request: str, argument: str) -> bytes:
     return fcntl.ioctl(int(descriptor), int(request), bytes.fromhex(argument))
 
 
-def status(node: str, request: str) -> bytes:
-    """Open a device and return its loop_info64."""
+def status(node: str, get_status: str, get_diskseq: str) -> bytes:
+    """Open a device and return its loop_info64, and its diskseq where the kernel has one."""
     device = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
-    return fcntl.ioctl(device, int(request), bytes(LOOP_INFO64_BYTES))
+    info = fcntl.ioctl(device, int(get_status), bytes(LOOP_INFO64_BYTES))
+    try:
+        return info + fcntl.ioctl(device, int(get_diskseq), bytes(DISKSEQ_BYTES))
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOTTY):  # before 5.15
+            return info
+        raise
 
 
 def fsync(descriptor: str) -> bytes:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ntt_loops._kernel import abi, commands, guarded, ioctls, mountinfo, processes, swaps, sysfs
+from ntt_loops._kernel import abi, commands, flock, guarded, ioctls, mountinfo, processes, swaps, sysfs
 from ntt_loops._kernel.descriptors import open_descriptor
 
 if TYPE_CHECKING:
@@ -89,14 +89,23 @@ class LinuxKernel:
         """LOOP_GET_STATUS64."""
         return ioctls.status_of(_loop_info(handle, within))
 
-    def status_of(self, number: int, *, within: float | None = None) -> LoopStatus:
-        """Open, LOOP_GET_STATUS64, close."""
+    def status_of(self, number: int, *, within: float | None = None) -> tuple[LoopStatus, int | None]:
+        """Open, LOOP_GET_STATUS64, BLKGETDISKSEQ, close."""
         if within is not None:
-            return ioctls.status_of(
-                guarded.call("status", str(self.node(number)), str(abi.LOOP_GET_STATUS64), within=within)
-            )
+            requests = str(abi.LOOP_GET_STATUS64), str(abi.BLKGETDISKSEQ)
+            answer = guarded.call("status", str(self.node(number)), *requests, within=within)
+            info, diskseq = answer[: abi.LOOP_INFO64.size], answer[abi.LOOP_INFO64.size :]
+            return ioctls.status_of(info), abi.U64.unpack(diskseq)[0] if diskseq else None
         with open_descriptor(self.node(number), os.O_RDONLY) as device:
-            return ioctls.status_of(ioctls.get_status(device.fileno()))
+            return ioctls.status_of(ioctls.get_status(device.fileno())), ioctls.get_diskseq(device.fileno())
+
+    def lock_detach(self) -> Handle | None:
+        """Flock a descriptor of its own on /dev/loop-control."""
+        control = open_descriptor(LOOP_CONTROL, os.O_RDONLY)
+        if flock.try_lock(control.fileno()):
+            return control
+        control.close()
+        return None
 
     def set_autoclear(self, handle: Handle, *, on: bool, within: float | None = None) -> None:
         """LOOP_GET_STATUS64, then LOOP_SET_STATUS64 with that flag."""

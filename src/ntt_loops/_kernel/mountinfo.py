@@ -115,7 +115,7 @@ def _block_rdev(line: Line) -> int | None:
 
 
 class Namespaces:
-    """Answers ``may_hang`` for the paths of many processes: each namespace is read once, each folder judged once."""
+    """Answers ``may_hang`` for the paths of many processes: each namespace is read once, each path judged once."""
 
     def __init__(self) -> None:
         self._lines: dict[int | None, list[Line]] = {}
@@ -126,10 +126,9 @@ class Namespaces:
         space = processes.namespace(pid, "mnt")
         if space not in self._lines:
             self._lines[space] = read(pid)
-        folder = os.path.dirname(path)
-        if (space, folder) not in self._judged:
-            self._judged[space, folder] = may_hang(path, self._lines[space])
-        return self._judged[space, folder]
+        if (space, path) not in self._judged:
+            self._judged[space, path] = may_hang(path, self._lines[space])
+        return self._judged[space, path]
 
 
 def may_hang(path: bytes, lines: list[Line]) -> bool:
@@ -139,7 +138,9 @@ def may_hang(path: bytes, lines: list[Line]) -> bool:
     """
     best: Line | None = None
     for line in lines:
-        point = line.mount_point.rstrip(b"/") + b"/"
-        if path.startswith(point) and (best is None or len(line.mount_point) >= len(best.mount_point)):
+        point = line.mount_point.rstrip(b"/")
+        if (path == point or path.startswith(point + b"/")) and (
+            best is None or len(line.mount_point) >= len(best.mount_point)
+        ):
             best = line
     return best is None or best.fstype not in LOCAL_FSTYPES

@@ -80,8 +80,14 @@ class Kernel(Protocol):
     def get_status(self, handle: Handle, *, within: float | None = None) -> LoopStatus:
         """LOOP_GET_STATUS64; ENXIO when nothing is bound, or the detach is under way (F17)."""
 
-    def status_of(self, number: int, *, within: float | None = None) -> LoopStatus:
-        """LOOP_GET_STATUS64 through a descriptor of its own; on dead storage even the open may hang (F50)."""
+    def status_of(self, number: int, *, within: float | None = None) -> tuple[LoopStatus, int | None]:
+        """LOOP_GET_STATUS64 and BLKGETDISKSEQ through one descriptor of its own, so that both are of one attachment.
+
+        On dead storage even the open may hang (F50).
+        """
+
+    def lock_detach(self) -> Handle | None:
+        """Take, if it can be had now, the lock of the host on detaches that drop their claim; closing lets it go."""
 
     def set_autoclear(self, handle: Handle, *, on: bool, within: float | None = None) -> None:
         """LOOP_SET_STATUS64 with nothing else changed (F12); it takes some 10 ms (F34)."""

@@ -42,6 +42,7 @@ def bound_numbers() -> list[int]:
     with open("/proc/partitions", "rb") as table:
         sized = {line.rsplit(b" ", 1)[-1].strip() for line in table}
     numbers = []
+    _is_missing()
     for name in os.listdir(BLOCK):
         if (number := loop_number(name)) is None:
             continue
@@ -58,7 +59,14 @@ def loop_number(name: str) -> int | None:
 
 def is_bound(number: int) -> bool:
     """Whether anything is bound: ``loop/`` is there from the attach to the end of the detach, rundown too (F17)."""
-    return os.access(f"{BLOCK}/loop{number}/loop", os.F_OK)
+    return os.access(f"{BLOCK}/loop{number}/loop", os.F_OK) or _is_missing()
+
+
+def _is_missing() -> bool:
+    """Raise OSError where there is no sysfs, so that nothing passes for gone; else return False."""
+    if os.access(BLOCK, os.F_OK):
+        return False
+    raise OSError(errno.ENOSYS, "sysfs is not mounted on /sys, so that no loop device can be seen", BLOCK)
 
 
 def exists(number: int) -> bool:

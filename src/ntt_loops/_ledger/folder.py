@@ -58,7 +58,6 @@ class Ledger:
                 lock until the deadline (errno EAGAIN). A file that can be read but not written is no error here:
                 ``Book.problem`` says so.
         """
-        self._ensure_folder()
         book = self._locked(medium, deadline)
         if book.kind is not Kind.CORRUPT or book.problem is not None:
             return book
@@ -163,6 +162,8 @@ class Ledger:
 
     def _open_locked(self, medium: str, *, for_change: bool) -> Book:
         path = self._path(medium)
+        if for_change:
+            self._ensure_folder()
         file, refused = self._open_for_change(path) if for_change else (self._open(path, os.O_RDONLY), errno.EROFS)
         try:
             _lock(file, path)
@@ -175,6 +176,8 @@ class Ledger:
         """Open for reading and writing, else for reading alone; return the errno of what was refused, 0 if nothing."""
         try:
             return self._open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), 0
+        except FileNotFoundError:  # the folder went since it was looked at
+            raise NotYet from None
         except LedgerError as error:
             if error.errno not in (errno.EROFS, errno.EACCES):
                 raise

@@ -25,7 +25,7 @@ def from_tags(kernel: Kernel, registry: str, medium: str) -> Iterator[Record]:
     seen = [bound for number in kernel.bound_numbers() if (bound := kernel.look(number)) is not None]
     hangs = kernel.may_hang([bound.backing_file for bound in seen])
     for bound in (bound for bound, hang in zip(seen, hangs, strict=True) if not hang):
-        status = _status(kernel, bound.number)
+        status = _status(kernel, bound)
         tag = None if status is None else Tag.read(status.name)
         if status is not None and tag is not None and (tag.registry, tag.token) == (registry, token):
             yield record_of_tagged(kernel, bound, status, tag)
@@ -49,10 +49,12 @@ def record_of_tagged(kernel: Kernel, bound: BoundDevice, status: LoopStatus, tag
     )
 
 
-def _status(kernel: Kernel, number: int) -> LoopStatus | None:
+def _status(kernel: Kernel, bound: BoundDevice) -> LoopStatus | None:
     try:
-        return kernel.status_of(number)
+        status, diskseq = kernel.status_of(bound.number)
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE):
             raise
         return None  # a detach under way, or dead storage: a release finds it by its tag once it answers
+    is_same = diskseq == bound.diskseq and kernel.look(bound.number) == bound
+    return status if is_same else None

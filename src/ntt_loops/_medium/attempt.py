@@ -24,6 +24,7 @@ _KIND_OF: dict[Outcome, Kind] = {
     Outcome.DETACHING: "detaching",
     Outcome.NO_NODE: "no-node",
     Outcome.STUCK: "stuck",
+    Outcome.FAILED: "failed",
 }
 
 

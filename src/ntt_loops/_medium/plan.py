@@ -14,7 +14,7 @@ from ntt_loops._ledger import token_of
 from ntt_loops._ledger.contents import Kind
 from ntt_loops._ledger.rebuild import record_of_tagged
 from ntt_loops._medium.attempt import living_owner
-from ntt_loops._medium.candidates import Candidate, media_of, pair
+from ntt_loops._medium.candidates import Candidate, OtherLedgers, media_of, pair
 from ntt_loops._medium.deletion import Deletion
 from ntt_loops._medium.reports import AdoptedDevice, ForgottenRecord, Reason
 from ntt_loops.errors import LedgerError
@@ -93,7 +93,7 @@ class Planner:
             self._plan_medium(medium, {number for number, name in names.items() if name == medium})
         for one in tagged:
             if one.number not in self.plans:
-                self._plan_ours(Candidate(one, "tag", None), names[one.number])
+                self._plan_ours(OtherLedgers(self._ledger).complete(Candidate(one, "tag", None)), names[one.number])
         for one in devices:
             if one.number not in self.plans and self._scope.has(one.path):
                 self._plan_foreign(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import Outcome
 from ntt_loops._attachment.holders import other_holder, say
+from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
 from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers, is_of
 from ntt_loops._medium.freed import Freed
@@ -88,21 +90,38 @@ class _Release:
         self._write_errors: list[tuple[Going, OSError]] = []
 
     def run(self, *, is_bare_name: bool) -> ReleaseReport:
-        """Go round until a look finds nothing, or the deadline has passed; then say what is left."""
+        """Go round until a look finds nothing, or the deadline has passed; then say what is left.
+
+        Storage that may hang is asked after the first round, so that it does not keep the rest waiting.
+        """
         attempt = looks_after_deadline = 0
-        while candidates := self._look(checks_name=is_bare_name and attempt == 0):
-            busy = [(one, outcome) for one in candidates if (outcome := self._try(one)) is not None]
-            looks_after_deadline += self._deadline.expired
-            if looks_after_deadline and (busy or looks_after_deadline == _LOOKS_AFTER_DEADLINE):
-                return self._conclude(busy or [(candidates[-1], Outcome.BUSY)])
+        while True:
+            candidates = self._look(checks_name=is_bare_name and attempt == 0)
+            if not candidates:
+                if self._survey.probe():
+                    continue
+                return self._conclude({})
+            ready = [one for one in candidates if one.seen.is_asked]
+            busy = [(one, outcome) for one in ready if (outcome := self._try(one)) is not None]
+            is_complete = len(ready) == len(candidates)
+            looks_after_deadline += self._deadline.expired and is_complete
+            if looks_after_deadline == _LOOKS_AFTER_DEADLINE or (looks_after_deadline and busy):
+                return self._conclude(self._who_stays(busy))
             attempt += 1
-            if len(busy) == len(candidates):
+            self._survey.probe()
+            if is_complete and len(busy) == len(candidates):
                 self._deadline.pause(attempt)
-        return self._conclude([])
+
+    def _who_stays(self, busy: list[tuple[Candidate, Outcome]]) -> dict[int, tuple[Holder, ...]]:
+        """Return the holders of what is still there, by number: it is a last look that says what is."""
+        held = {candidate.seen.key: self._holders(candidate, outcome) for candidate, outcome in busy}
+        return {one.number: held.get(one.seen.key) or (self._unknown(one),) for one in self._look(checks_name=False)}
+
+    def _unknown(self, candidate: Candidate) -> Holder:
+        return other_holder(self._kernel, candidate.number, "unknown")
 
     def _look(self, *, checks_name: bool) -> list[Candidate]:
         """List the medium's devices under its lock, and take off the ledger what is gone."""
-        self._survey.probe()
         book = self._locked()
         try:
             devices = self._devices = self._survey.look()
@@ -184,10 +203,24 @@ class _Release:
         return None if done.outcome is Outcome.GONE else done.outcome
 
     def _unmounts(self, candidate: Candidate) -> bool:
-        """Unmount what stands on a device that is nobody's; return whether something went."""
-        if living_owner(self._kernel, candidate) is not None or not candidate.identity.is_bound(self._kernel):
+        """Unmount what stands on a device that is nobody's; return whether something went.
+
+        A descriptor is held meanwhile: while it is open, the number cannot become another image's (F15).
+        """
+        if living_owner(self._kernel, candidate) is not None:
             return False
-        count, self._unmount_errors[candidate.number] = unmount_device(self._kernel, candidate.number, self._deadline)
+        try:
+            handle = self._kernel.open(candidate.number)
+        except OSError:  # the detach will say why
+            return False
+        try:
+            if self._kernel.get_diskseq(handle) != candidate.seen.bound.diskseq:
+                return False
+            count, errors = unmount_device(self._kernel, candidate.number, self._deadline)
+        finally:
+            with contextlib.suppress(StuckError):
+                self._kernel.close(handle, within=self._survey.within() if candidate.seen.hangs else None)
+        self._unmount_errors[candidate.number] = errors
         return count > 0
 
     def _strike(self, candidate: Candidate) -> None:
@@ -203,9 +236,8 @@ class _Release:
         except LedgerError as error:
             self._note(str(error))
 
-    def _conclude(self, busy: list[tuple[Candidate, Outcome]]) -> ReleaseReport:
+    def _conclude(self, stays: dict[int, tuple[Holder, ...]]) -> ReleaseReport:
         """Return the report, or raise what stands against it."""
-        holders = [holder for candidate, outcome in busy for holder in self._holders(candidate, outcome)]
         report = ReleaseReport(
             medium=self._name,
             released=self._freed.devices(self._devices),
@@ -213,10 +245,10 @@ class _Release:
             left=tuple(self._left.values()),
             problems=tuple(self._problems),
         )
-        error = self._error(holders, report)
+        error = self._error([holder for holders in stays.values() for holder in holders], report)
         if error is None:
             return report
-        for failed in (one for errors in self._unmount_errors.values() for one in errors):
+        for failed in (one for number in stays for one in self._unmount_errors.get(number, ())):
             error.add_note(str(failed))
         raise error
 
@@ -226,9 +258,7 @@ class _Release:
         if found:
             return found
         again = self._try(candidate)  # whoever it was may have gone while nobody was found
-        if again is None:
-            return ()
-        return attempt.holders(candidate, again) or (other_holder(self._kernel, candidate.number, "unknown"),)
+        return () if again is None else attempt.holders(candidate, again)
 
     def _error(
         self, holders: list[Holder], report: ReleaseReport

@@ -95,6 +95,7 @@ Reason = Literal[
     "no node",
     "no time left",
     "may not be opened",
+    "failed",
 ]
 
 

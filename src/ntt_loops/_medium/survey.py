@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from ntt_loops._kernel import StuckError
 from ntt_loops._kernel.values import DELETED_SUFFIX
 from ntt_loops._ledger import Tag
 from ntt_loops._medium.deletion import Deletion, Judged, judge
-from ntt_loops.errors import LoopPermissionError
+from ntt_loops.errors import LoopPermissionError, LoopUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 STUCK_SECONDS = 1.0
 #: Also past the deadline a device gets one try, and a child process needs this to start on a loaded machine.
 SHORTEST_SECONDS = 0.25
+_PROBES_AT_ONCE = 32
 #: Errors that are of this process or machine; any other one of GET_STATUS64 is of the storage: ENOTCONN, EIO...
 _OUR_OWN = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
@@ -43,6 +45,7 @@ class Seen:
         status: What GET_STATUS64 says; None where it was not asked, did not answer, or a detach was under way.
         hangs: Whether its storage may not answer.
         stuck: Whether it did not.
+        is_asked: Whether it was asked; what may hang is only by ``probe``.
         is_dead: Whether it answered with an error of its own, as a FUSE server that ended does.
         has_node: Whether there is something in /dev to open it by (F33).
         judged: Of storage that may hang: whether its image is deleted, as it was at the last probe.
@@ -52,6 +55,7 @@ class Seen:
     status: LoopStatus | None
     hangs: bool = False
     stuck: bool = False
+    is_asked: bool = True
     is_dead: bool = False
     has_node: bool = True
     judged: Judged | None = None
@@ -104,15 +108,26 @@ class Survey:
         """Return the seconds that a call which may hang gets now."""
         return min(STUCK_SECONDS, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
 
-    def probe(self) -> None:
-        """Ask those devices whose storage may hang: for their status once, whether their image is deleted each time."""
-        for bound, hangs in self._bound():
-            if hangs:
-                known = self._known.get(_key(bound))
-                seen = self._ask(bound, hangs=True) if known is None or known.status is None else known
-                self._known[_key(bound)] = seen if seen.stuck else self._with_deletion(seen)
+    def probe(self) -> bool:
+        """Ask those devices whose storage may hang, all at once; return whether anything new is known.
 
-    def _with_deletion(self, seen: Seen) -> Seen:
+        One that did not answer is not asked again. Whether an image is deleted is asked each time.
+        """
+        hanging = [bound for bound, hangs in self._bound() if hangs]
+        if not hanging:
+            return False
+        with ThreadPoolExecutor(min(len(hanging), _PROBES_AT_ONCE)) as pool:
+            found = dict(zip(map(_key, hanging), pool.map(self._probe_one, hanging), strict=True))
+        is_new = any(self._known.get(key) != seen for key, seen in found.items())
+        self._known.update(found)
+        return is_new
+
+    def _probe_one(self, bound: BoundDevice) -> Seen:
+        seen = self._known.get(_key(bound))
+        if seen is None or (seen.status is None and not seen.stuck):
+            seen = self._ask(bound, hangs=True)
+        if seen.stuck:
+            return seen
         judged = judge(self._kernel, seen.bound.backing_file, seen.inode, self.within())
         return attrs.evolve(seen, judged=judged)
 
@@ -125,7 +140,7 @@ class Survey:
         for bound, hangs in self._bound(numbers):
             seen = self._known.get(_key(bound))
             if seen is None:
-                seen = Seen(bound, None, hangs=True) if hangs else self._ask(bound, hangs=False)
+                seen = Seen(bound, None, hangs=True, is_asked=False) if hangs else self._ask(bound, hangs=False)
             if seen.status is not None and bound.diskseq is not None:
                 self._known[_key(bound)] = seen
             found.append(seen)
@@ -147,10 +162,20 @@ class Survey:
 
     def _bound(self, numbers: Iterable[int] | None = None) -> list[tuple[BoundDevice, bool]]:
         if numbers is None:
-            numbers = self._kernel.bound_numbers() if self._only is None else [self._only]
+            numbers = self._numbers()
         bound = [one for number in numbers if (one := self._kernel.look(number)) is not None]
         on_remote = self._kernel.may_hang([one.backing_file for one in bound])
         return [(one, hangs or self._is_cut_off(one)) for one, hangs in zip(bound, on_remote, strict=True)]
+
+    def _numbers(self) -> list[int]:
+        try:
+            found = self._kernel.bound_numbers()
+        except OSError as error:
+            if error.errno != errno.ENOSYS:
+                raise
+            message = f"{error.strerror}: mount it, or in a container pass it in"
+            raise LoopUnavailableError(message, errno=error.errno) from error
+        return found if self._only is None else [self._only]
 
     def _is_cut_off(self, bound: BoundDevice) -> bool:
         """Whether the path leads nowhere though nothing was deleted.
@@ -167,7 +192,7 @@ class Survey:
 
     def _ask(self, bound: BoundDevice, *, hangs: bool) -> Seen:
         try:
-            status = self._kernel.status_of(bound.number, within=self.within() if hangs else None)
+            status, diskseq = self._kernel.status_of(bound.number, within=self.within() if hangs else None)
         except StuckError:
             return Seen(bound, None, hangs, stuck=True)
         except OSError as error:
@@ -180,7 +205,13 @@ class Survey:
             if error.errno in _OUR_OWN:
                 raise
             return Seen(bound, None, hangs=True, is_dead=True)
-        return Seen(bound, status, hangs)
+        return Seen(bound, status if self._is_of(bound, status, diskseq) else None, hangs)
+
+    def _is_of(self, bound: BoundDevice, status: LoopStatus, diskseq: int | None) -> bool:
+        """Whether a status is of the attachment that sysfs showed: the number may have changed hands in between."""
+        if status.number != bound.number or diskseq != bound.diskseq:
+            return False
+        return diskseq is not None or self._kernel.look(bound.number) == bound
 
     def _forbidden(self, number: int, error: OSError) -> LoopPermissionError:
         node = self._kernel.node(number)

@@ -18,7 +18,7 @@ from ntt_loops._medium.freed import Freed
 from ntt_loops._medium.plan import Plan, Planner, Scope
 from ntt_loops._medium.reports import KeptDevice, Reason, SweepReport
 from ntt_loops._medium.survey import Survey
-from ntt_loops.errors import LedgerError, LoopPermissionError
+from ntt_loops.errors import LedgerError
 
 if TYPE_CHECKING:
     from ntt_loops._attachment import Holder
@@ -85,11 +85,10 @@ class _Sweep:
         """Detach one device; return Outcome.RELEASED or GONE, else the reason why it stays."""
         if plan.candidate.seen.hangs and self._deadline.expired:
             return "no time left"
-        try:
-            done = self._attempt.detach(plan.candidate)
-        except LoopPermissionError as error:
-            self._planner.problems.append(str(error))
-            return "may not be opened"
+        done = self._attempt.detach(plan.candidate)
+        if done.error is not None:
+            self._planner.problems.append(f"{self._kernel.node(plan.candidate.number)}: {done.error.strerror}")
+            return "may not be opened" if isinstance(done.error, PermissionError) else "failed"
         if done.write_error is not None:
             node = self._kernel.node(plan.candidate.number)
             image = os.fsdecode(plan.candidate.seen.path)

@@ -12,6 +12,7 @@ from ntt_loops._kernel.values import LoopStatus
 from ntt_loops.testing._backing import ImageFile
 from ntt_loops.testing._device import Use
 from ntt_loops.testing._handle import MemoryHandle, opened, own
+from ntt_loops.testing._lock import MemoryLock
 from ntt_loops.testing._machine import Machine
 from ntt_loops.testing._names import node_name
 from ntt_loops.testing._sight import Sight
@@ -39,6 +40,7 @@ class MemoryKernel(Sight, RestOfTheWorld):
         self, *, rundown: bool = True, diskseq: bool = True, devices: int = 8, max_devices: int | None = None
     ) -> None:
         self._machine = Machine(has_rundown=rundown, has_diskseq=diskseq, devices=devices, max_devices=max_devices)
+        self._detaching = MemoryLock()
 
     # -- this machine and this process
 
@@ -119,13 +121,17 @@ class MemoryKernel(Sight, RestOfTheWorld):
                 partscan=config.partscan,
             )
 
-    def status_of(self, number: int, *, within: float | None = None) -> LoopStatus:
-        """Open, LOOP_GET_STATUS64, close."""
+    def status_of(self, number: int, *, within: float | None = None) -> tuple[LoopStatus, int | None]:
+        """Open, LOOP_GET_STATUS64, BLKGETDISKSEQ, close."""
         handle = self.open(number)
         try:
-            return self.get_status(handle, within=within)
+            return self.get_status(handle, within=within), self.get_diskseq(handle)
         finally:
             handle.close()
+
+    def lock_detach(self) -> Handle | None:
+        """Take the lock of the machine, if nobody has it."""
+        return self._detaching.take()
 
     def set_autoclear(self, handle: Handle, *, on: bool, within: float | None = None) -> None:
         """LOOP_SET_STATUS64."""

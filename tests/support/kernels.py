@@ -1,0 +1,59 @@
+"""The real kernel, seen through a fence or with hand-picked numbers, so that a test touches no stranger's device."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+from ntt_loops._kernel.linux import LinuxKernel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class FencedKernel(LinuxKernel):
+    """Lists no device but those whose image lies, or lay, below one folder: "the whole host" is then ours."""
+
+    def __init__(self, folder: Path, *also: Path, nodes: dict[int, Path] | None = None) -> None:
+        """Fence all else off, but for the images that are named; open these numbers by these nodes."""
+        super().__init__()
+        self._below = (os.fsencode(folder) + b"/", *map(os.fsencode, also))
+        self._nodes = nodes or {}
+
+    def bound_numbers(self) -> list[int]:
+        """Return the numbers of the bound devices of this folder."""
+        return [number for number in super().bound_numbers() if self._is_below(number)]
+
+    def _is_below(self, number: int) -> bool:
+        bound = self.look(number)
+        return bound is not None and bound.backing_file.startswith(self._below)
+
+    def node(self, number: int, partition: int | None = None) -> Path:
+        """Return the node that was given, else that in /dev."""
+        return self._nodes.get(number) or super().node(number, partition)
+
+
+class PinnedKernel(LinuxKernel):
+    """Offers these numbers as the free ones, first to last, and opens each by the node that goes with it."""
+
+    def __init__(self, nodes: dict[int, Path]) -> None:
+        """Take numbers that the test has made, each with its node, which need not be in /dev."""
+        super().__init__()
+        self._nodes = nodes
+        self._offered = list(nodes)
+
+    def get_free(self) -> int:
+        """Return the first of the numbers that is not bound."""
+        return next(number for number in self._offered if not self.is_bound(number))
+
+    def next_free(self, after: int) -> int:
+        """Return the next of the numbers that is not bound; ENOSPC where there is no other, as in a full pool."""
+        for number in self._offered:
+            if number > after and not self.is_bound(number):
+                return number
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def node(self, number: int, partition: int | None = None) -> Path:
+        """Return the node that was given."""
+        return self._nodes[number] if partition is None and number in self._nodes else super().node(number, partition)
