@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from tests.support import oracle
+from tests.support import oracle, rawloop
 from tests.support.rig import filled
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ntt_loops import LoopDevice
 
 
 def new_hash() -> str:
@@ -27,15 +29,32 @@ def new_image(folder: Path, *, size_bytes: int = 64 * 1024) -> Path:
     return filled(folder / f"{new_id()}.img", size_bytes=size_bytes)
 
 
-def autoclear(device: object) -> str:
-    """Return "1" when the kernel will detach a device at its last close, "0" when not, "" when it is not bound."""
-    attribute = oracle.BLOCK / str(device).removeprefix("/dev/") / "loop" / "autoclear"
-    try:
-        return attribute.read_text().strip()
-    except (FileNotFoundError, OSError):
-        return ""
+class Attached(str):
+    """A device that losetup made, as its path; its diskseq tells it from what comes after it on its number."""
+
+    __slots__ = ("diskseq",)
+
+    diskseq: int
+
+    def __new__(cls, device: str) -> Attached:
+        """Take a device that is bound now."""
+        self = super().__new__(cls, device)
+        self.diskseq = oracle.diskseq(oracle.device_number(device))
+        return self
 
 
-def is_bound(device: object) -> bool:
-    """Whether sysfs shows a device as bound."""
-    return oracle.is_bound(str(device))
+def by_losetup(image: Path, *options: str) -> Attached:
+    """Attach with ``losetup -f --show`` and these options (``-r -P`` if none)."""
+    return Attached(oracle.losetup_attach(image, *options))
+
+
+def is_bound(device: Attached | LoopDevice) -> bool:
+    """Whether that very attachment is there: on its number there may be somebody else's by now."""
+    number = oracle.device_number(str(device))
+    return rawloop.is_bound(number) and oracle.diskseq(number) == device.diskseq
+
+
+def autoclear(device: Attached | LoopDevice) -> str:
+    """Return "1" when the kernel will detach it at its last close, "0" when not, "" where it is not there."""
+    flag = rawloop.sysfs(oracle.device_number(str(device)), "loop/autoclear") or b""
+    return flag.decode() if is_bound(device) else ""

@@ -222,6 +222,10 @@ class LinuxKernel:
         ours = mountinfo.read("self")
         return [mountinfo.may_hang(path, ours) for path in paths]
 
+    def is_remote_elsewhere(self) -> bool:
+        """Look at the mountinfo of every other mount namespace."""
+        return mountinfo.is_remote_elsewhere()
+
     def node(self, number: int, partition: int | None = None) -> Path:
         """Return /dev/loopN or /dev/loopNpM."""
         return Path(f"/dev/loop{number}" if partition is None else f"/dev/loop{number}p{partition}")

@@ -31,6 +31,8 @@ LOCAL_FSTYPES = frozenset(
         *("vfat", "xfs", "zfs"),
     )
 )
+#: How those begin that are served by another machine or process.
+REMOTE_FSTYPES = ("9p", "afs", "ceph", "cifs", "fuse", "gfs2", "gluster", "lustre", "nfs", "ocfs2", "orangefs", "smb")
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -112,6 +114,16 @@ def _block_rdev(line: Line) -> int | None:
     if not line.source.startswith(b"/dev/"):
         return None
     return processes.block_rdev(line.source)
+
+
+def is_remote_elsewhere() -> bool:
+    """Whether another mount namespace has remote storage.
+
+    A path that sysfs shows of an image there may look like any path here, so that no path tells what it lies on (F49).
+    """
+    ours = processes.namespace("self", "mnt")
+    others = (pid for space, pid in _namespaces(ours).items() if space != ours)
+    return any(line.fstype.startswith(REMOTE_FSTYPES) for pid in others for line in read(pid))
 
 
 class Namespaces:

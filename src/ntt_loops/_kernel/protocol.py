@@ -167,5 +167,8 @@ class Kernel(Protocol):
     def may_hang(self, paths: Sequence[bytes]) -> list[bool]:
         """Tell for each absolute path whether what it lies on may never answer (F21); touches none of them."""
 
+    def is_remote_elsewhere(self) -> bool:
+        """Whether another mount namespace has storage that may hang: then no path tells what an image lies on (F49)."""
+
     def node(self, number: int, partition: int | None = None) -> os.PathLike[str]:
         """Return the path of the node in /dev."""

@@ -23,6 +23,8 @@ def from_tags(kernel: Kernel, registry: str, medium: str) -> Iterator[Record]:
     """
     token = token_of(medium)
     seen = [bound for number in kernel.bound_numbers() if (bound := kernel.look(number)) is not None]
+    if not seen or kernel.is_remote_elsewhere():
+        return
     hangs = kernel.may_hang([bound.backing_file for bound in seen])
     for bound in (bound for bound, hang in zip(seen, hangs, strict=True) if not hang):
         status = _status(kernel, bound)

@@ -98,6 +98,7 @@ class Survey:
         self._kernel = kernel
         self._deadline = deadline
         self._only = only
+        self._is_remote_elsewhere: bool | None = None
         self._known: dict[tuple[int, int | None, bytes], Seen] = {}
 
     def covers(self, number: int) -> bool:
@@ -164,6 +165,12 @@ class Survey:
         if numbers is None:
             numbers = self._numbers()
         bound = [one for number in numbers if (one := self._kernel.look(number)) is not None]
+        if not bound:
+            return []
+        if self._is_remote_elsewhere is None:
+            self._is_remote_elsewhere = self._kernel.is_remote_elsewhere()
+        if self._is_remote_elsewhere:
+            return [(one, True) for one in bound]
         on_remote = self._kernel.may_hang([one.backing_file for one in bound])
         return [(one, hangs or self._is_cut_off(one)) for one, hangs in zip(bound, on_remote, strict=True)]
 

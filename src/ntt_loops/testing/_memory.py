@@ -206,6 +206,10 @@ class MemoryKernel(Sight, RestOfTheWorld):
         with self._machine as machine:
             return [machine.storage.may_hang(path) for path in paths]
 
+    def is_remote_elsewhere(self) -> bool:
+        """Return False: every path here is one's own."""
+        return False
+
     def node(self, number: int, partition: int | None = None) -> Path:
         """Return /dev/loopN or /dev/loopNpM, as on Linux; nothing is there."""
         return Path(os.fsdecode(node_name(number, partition)))
