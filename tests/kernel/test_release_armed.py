@@ -11,7 +11,7 @@ import pytest
 from ntt_loops import DeviceBusyError, Loops
 from ntt_loops._kernel.linux import LinuxKernel
 from tests.support.holding import reader
-from tests.support.media import autoclear, by_losetup, is_bound, new_image
+from tests.support.media import autoclear, by_attach_kept, by_losetup, is_bound, new_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +90,7 @@ def test_a_second_release_does_not_take_an_arming_for_the_makers(
     if made_by == "losetup":
         device = by_losetup(image, "-P", *options)
     else:
-        device = str(Loops(run_dir).attach_kept(image, writable=not options))
+        device = by_attach_kept(Loops(run_dir), image, writable=not options)
     with reader(device), ThreadPoolExecutor(2) as pool:
         first = pool.submit(_release_first, Loops(run_dir, FirstKernel(steps)), image, steps)
         second = pool.submit(_release_second, Loops(run_dir, SecondKernel(steps)), image, steps)

@@ -15,12 +15,15 @@ from tests.support import oracle, rawloop
 from tests.support.forked import elsewhere, forks
 from tests.support.holding import reader, reader_for
 from tests.support.images import make_image
+from tests.support.kernels import PinnedKernel
 from tests.support.media import autoclear, is_bound, new_hash, new_image
-from tests.support.rig import mounted_elsewhere
+from tests.support.rig import hidden_number, mounted_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ntt_loops import LoopDevice
 
 #: How long a holder here stays, and a deadline that it cannot reach.
 STAYS_SECONDS = 0.4
@@ -103,16 +106,24 @@ def test_the_block_of_this_process_is_named(loops: Loops, image: Path) -> None:
         assert autoclear(device) == "1"
 
 
-def test_without_a_timeout_each_is_tried_once(loops: Loops, image: Path) -> None:
+def _is_attached(device: LoopDevice) -> bool:
+    return rawloop.is_bound(device.number)
+
+
+def test_without_a_timeout_each_is_tried_once(tmp_path: Path, image: Path) -> None:
     """With timeout=0 what is idle is released and what is busy is told."""
-    devices = [loops.attach_kept(image) for _ in range(3)]
-    with reader(devices[1]):
-        with pytest.raises(DeviceBusyError) as caught:
-            loops.release_all(image.stem, timeout=0)
-        assert len(caught.value.report.released) == 2
-        assert oracle.bound_devices(image) == [str(devices[1])]
-    loops.release_all(image.stem, timeout=0)
-    assert not oracle.bound_devices(image)
+    with ExitStack() as stack:
+        nodes = [tmp_path / f"node{number}" for number in range(3)]  # hidden: no look of others makes one busy
+        kernel = PinnedKernel({stack.enter_context(hidden_number(node)): node for node in nodes})
+        loops = Loops(tmp_path / "run", kernel)
+        devices = [loops.attach_kept(image) for _ in nodes]
+        with reader(devices[1]):
+            with pytest.raises(DeviceBusyError) as caught:
+                loops.release_all(image.stem, timeout=0)
+            assert len(caught.value.report.released) == 2
+            assert list(map(_is_attached, devices)) == [False, True, False]
+        loops.release_all(image.stem, timeout=0)
+        assert not any(map(_is_attached, devices))
 
 
 def test_a_detach_of_others_under_way_is_waited_for(loops: Loops, image: Path) -> None:

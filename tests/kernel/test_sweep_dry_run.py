@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ntt_loops import Loops, SweepReport
+from ntt_loops._medium import attempt
 from tests.support import oracle
 from tests.support.holding import reader
 from tests.support.images import make_image
@@ -16,6 +17,12 @@ from tests.support.rig import mounted
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no look of others at a device, which lasts for a moment, make it one that is in use."""
+    monkeypatch.setattr(attempt, "PATIENCE_SECONDS", 5.0)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.support.forked import forks
 from tests.support.holding import reader
 from tests.support.images import make_image
 from tests.support.kernels import FencedKernel
-from tests.support.media import autoclear, by_losetup, is_bound, new_hash, new_image
+from tests.support.media import autoclear, by_attach_kept, by_losetup, is_bound, new_hash, new_image
 from tests.support.rig import mounted, mounted_elsewhere
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _kept(report: SweepReport) -> list[tuple[str, str, list[str]]]:
 def test_a_mounted_orphan_stays_and_goes_later(loops: Loops, image: Path, tmp_path: Path) -> None:
     """A mounted orphan is kept, unarmed, with the mount named; other orphans go; after the umount it goes, too."""
     other = new_image(tmp_path)
-    devices = [str(loops.attach_kept(image)), by_losetup(image), str(loops.attach_kept(other))]
+    devices = [by_attach_kept(loops, image), by_losetup(image), by_attach_kept(loops, other)]
     with mounted(devices[0], tmp_path / "mnt", "-o", "ro"):
         image.unlink()
         other.unlink()
@@ -68,7 +68,7 @@ def test_a_device_that_is_read_stays(loops: Loops, tmp_path: Path, *, writable: 
     """An orphan that a process reads is kept, unarmed, with the process named; ours and others', read-only or not."""
     image = new_image(tmp_path)
     options = [] if writable else ["-r"]
-    devices = [str(loops.attach_kept(image, writable=writable)), by_losetup(image, *options, "-P")]
+    devices = [by_attach_kept(loops, image, writable=writable), by_losetup(image, *options, "-P")]
     with reader(devices[0]) as first, reader(devices[1]) as second:
         image.unlink()
         kept = {one.device: [holder.pid for holder in one.holders] for one in loops.sweep(system=True).kept}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import Loops
+from ntt_loops._medium import attempt
 from tests.support import oracle
 from tests.support.kernels import FencedKernel
 from tests.support.media import by_losetup, is_bound, new_id, new_image
@@ -17,6 +18,12 @@ from tests.support.served import served
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no look of others at a device, which lasts for a moment, make it one that is in use."""
+    monkeypatch.setattr(attempt, "PATIENCE_SECONDS", 5.0)
 
 
 @pytest.fixture

@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import Loops
+from ntt_loops._medium import attempt
 from tests.support import oracle
 from tests.support.kernels import FencedKernel
 from tests.support.media import by_losetup, is_bound, new_id, new_image
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ntt_loops import LoopDevice
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no look of others at a device, which lasts for a moment, make it one that is in use."""
+    monkeypatch.setattr(attempt, "PATIENCE_SECONDS", 5.0)
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def loops(tmp_path: Path, run_dir: Path) -> Loops:
     return Loops(run_dir, FencedKernel(tmp_path))
 
 
-def _detach_as_others(device: object) -> None:
+def _detach_as_others(device: LoopDevice) -> None:
     oracle.losetup_detach(str(device))
     oracle.wait_until(lambda: not is_bound(device), "losetup detaches it")
 

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import Loops
+from ntt_loops._medium import attempt
 from tests.support import oracle, rawloop
 from tests.support.kernels import FencedKernel
-from tests.support.media import by_losetup, is_bound, new_hash, new_image
+from tests.support.media import Attached, by_attach_kept, by_losetup, is_bound, new_hash, new_image
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SIZE_BYTES = 64 * 1024
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no look of others at a device, which lasts for a moment, make it one that is in use."""
+    monkeypatch.setattr(attempt, "PATIENCE_SECONDS", 5.0)
 
 
 @pytest.fixture
@@ -24,7 +31,7 @@ def loops(tmp_path: Path) -> Loops:
     return Loops(tmp_path / "run", FencedKernel(tmp_path))
 
 
-def _orphan(folder: Path, *options: str) -> str:
+def _orphan(folder: Path, *options: str) -> Attached:
     """Attach as others do, and delete the image."""
     folder.mkdir(exist_ok=True)
     image = new_image(folder, size_bytes=SIZE_BYTES)
@@ -33,9 +40,9 @@ def _orphan(folder: Path, *options: str) -> str:
     return device
 
 
-def _own_orphan(loops: Loops, folder: Path, **options: object) -> str:
+def _own_orphan(loops: Loops, folder: Path, **options: object) -> Attached:
     image = new_image(folder, size_bytes=SIZE_BYTES)
-    device = str(loops.attach_kept(image, **options))  # type: ignore[arg-type]
+    device = by_attach_kept(loops, image, **options)
     image.unlink()
     return device
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import Loops
+from tests.support import oracle
 from tests.support.forked import forks
 from tests.support.kernels import FencedKernel
-from tests.support.media import is_bound, new_image
+from tests.support.media import new_image
 from tests.support.served import stuck_elsewhere
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _come_back_while_stuck_elsewhere(loops: Loops, folder: Path, *, is_hidden: b
             (folder / "shown-elsewhere" / "f").touch()
         found = [start(partial(_make, call)).hear(NEVER_SECONDS) for call in calls]
         assert found == [[released], [swept]]
-        assert is_bound(stuck)
+        assert oracle.is_bound(stuck)
 
 
 def test_a_server_that_only_another_namespace_sees(loops: Loops, tmp_path: Path) -> None:

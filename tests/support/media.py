@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.support import oracle, rawloop
 from tests.support.rig import filled
@@ -11,7 +11,7 @@ from tests.support.rig import filled
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ntt_loops import LoopDevice
+    from ntt_loops import LoopDevice, Loops
 
 
 def new_hash() -> str:
@@ -36,7 +36,7 @@ class Attached(str):
 
     diskseq: int
 
-    def __new__(cls, device: str) -> Attached:
+    def __new__(cls, device: str) -> Self:
         """Take a device that is bound now."""
         self = super().__new__(cls, device)
         self.diskseq = oracle.diskseq(oracle.device_number(device))
@@ -46,6 +46,11 @@ class Attached(str):
 def by_losetup(image: Path, *options: str) -> Attached:
     """Attach with ``losetup -f --show`` and these options (``-r -P`` if none)."""
     return Attached(oracle.losetup_attach(image, *options))
+
+
+def by_attach_kept(loops: Loops, image: Path, **options: Any) -> Attached:
+    """Attach as the library does, until it is released."""
+    return Attached(str(loops.attach_kept(image, **options)))
 
 
 def is_bound(device: Attached | LoopDevice) -> bool:
