@@ -137,7 +137,7 @@ def test_a_living_block_keeps_its_device(
 
     def hold(say: Callable[[object], None]) -> None:
         with loops.attached(image) as device:
-            say(str(device))
+            say(device)
             while not (tmp_path / "enough").exists():
                 pass
 
@@ -148,7 +148,7 @@ def test_a_living_block_keeps_its_device(
         with pytest.raises(DeviceBusyError) as caught:
             loops.release_all(image.stem, timeout=0.1)
         assert {one.pid for one in caught.value.holders} == {child.pid}
-        assert oracle.bound_devices(image) == [device]
+        assert oracle.bound_devices(image) == [str(device)]
         assert autoclear(device) == "1"
         (tmp_path / "enough").touch()
         child.hear()

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: For BACK-INO and BACK-MAJ:MIN losetup opens each device for a moment; the others it reads in sysfs.
-LOSETUP_COLUMNS: Final = (
-    "NAME,BACK-FILE,BACK-INO,BACK-MAJ:MIN,AUTOCLEAR,RO,PARTSCAN,OFFSET,SIZELIMIT,DIO,LOG-SEC"
-)
+LOSETUP_COLUMNS: Final = "NAME,BACK-FILE,BACK-INO,BACK-MAJ:MIN,AUTOCLEAR,RO,PARTSCAN,OFFSET,SIZELIMIT,DIO,LOG-SEC"
 BLOCK: Final = Path("/sys/block")
 DELETED: Final = b" (deleted)"
 ATTACH_SECONDS: Final = 10.0
@@ -154,9 +152,7 @@ def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = 10.0) -
 
 def _run(*command: str | os.PathLike[str]) -> subprocess.CompletedProcess[str]:
     locale = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(
-        command, env=locale, capture_output=True, text=True, errors="surrogateescape", check=False
-    )
+    return subprocess.run(command, env=locale, capture_output=True, text=True, errors="surrogateescape", check=False)
 
 
 def _lost_race(message: str) -> bool:
