@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,18 +143,18 @@ def test_a_child_forked_while_another_thread_attaches_can_attach(loops: Loops, i
     """No lock of the parent's other threads stays locked in a child: it can attach and detach itself."""
     ended = threading.Event()
 
-    def cycle() -> int:
-        with loops.attached(image, timeout=60) as device:
-            return os.getpid() if oracle.is_bound(str(device)) else 0
+    def cycle(medium: str) -> bool:
+        with loops.attached(image, medium=medium, timeout=60) as device:
+            return oracle.is_bound(str(device))
 
     def attach_on() -> None:
         while not ended.is_set():
-            cycle()
+            cycle("of-the-parent")
 
     thread = threading.Thread(target=attach_on)
     thread.start()
     try:
-        assert all(elsewhere(cycle) for _ in range(FORKS // 5))
+        assert all(elsewhere(partial(cycle, "of-the-child")) for _ in range(FORKS // 5))
     finally:
         ended.set()
         thread.join()
