@@ -122,6 +122,8 @@ def _interrupt_each_exit(run_dir: Path, image: Path) -> int:
     warnings.simplefilter("ignore", ResourceWarning)
     loops = Loops(run_dir)
     attachment = loops.attached(image)
+    gc.collect()
+    gc.freeze()
     at, was_interrupted = 0, True
     while was_interrupted:
         at += 1

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Handle
 
 #: A step that the library does not make any more is not waited for longer.
-STEP_SECONDS = 1.0
+STEP_SECONDS = 0.3
 
 
 class Steps:

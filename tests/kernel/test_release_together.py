@@ -118,7 +118,7 @@ def test_a_reader_during_two_releases_leaves_nothing_armed(run_dir: Path, image:
         else:
             device = by_attach_kept(Loops(run_dir), image, writable=writable)
         with reader(device):
-            together(*[partial(_release, run_dir, image, 0.05)] * 2)
+            together(*[partial(_release, run_dir, image, 0.03)] * 2)
             if autoclear(device) != "0":
                 armed.append(number)
         if not armed:

@@ -22,12 +22,18 @@ def ioctl(descriptor: str, request: str, argument: str) -> bytes:
 def status(node: str, get_status: str, get_diskseq: str) -> bytes:
     """Open a device and return its loop_info64, and its diskseq where the kernel has one."""
     device = os.open(node, os.O_RDONLY | os.O_CLOEXEC)
-    info = fcntl.ioctl(device, int(get_status), bytes(LOOP_INFO64_BYTES))
     try:
-        return info + fcntl.ioctl(device, int(get_diskseq), bytes(DISKSEQ_BYTES))
+        return fcntl.ioctl(device, int(get_status), bytes(LOOP_INFO64_BYTES)) + _diskseq(device, int(get_diskseq))
+    finally:
+        os.close(device)  # not left to this process's end: while it is open, no other release of the device takes (F16)
+
+
+def _diskseq(device: int, request: int) -> bytes:
+    try:
+        return fcntl.ioctl(device, request, bytes(DISKSEQ_BYTES))
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENOTTY):  # before 5.15
-            return info
+            return b""
         raise
 
 
