@@ -16,11 +16,23 @@ if TYPE_CHECKING:
 
 #: In a sample one in so many calls is tried, beside every ioctl.
 SAMPLE: Final = 40
+_SIGNALS: Final = ("KILL", "INT", "TERM")
+_ERRORS: Final = ("EMFILE", "EIO", "EBUSY", "EAGAIN", "ENOSPC", "EINTR", "ENOMEM", "EPERM")
 
 
 def is_whole() -> bool:
     """Whether every point is to be tried."""
     return os.environ.get("NTT_LOOPS_PROOF") == "whole"
+
+
+def signals() -> tuple[str, ...]:
+    """Return the signals that are to be tried."""
+    return _SIGNALS if is_whole() else _SIGNALS[:2]
+
+
+def errors() -> tuple[str, ...]:
+    """Return the errors that are to be tried."""
+    return _ERRORS if is_whole() else _ERRORS[:2]
 
 
 def points_of(make: Callable[[Path], Scenario], folder: Path, log: Path) -> list[Step]:

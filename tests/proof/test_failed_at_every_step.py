@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.proof import judge
-from tests.proof.extent import points_of
+from tests.proof.extent import errors, points_of
 from tests.proof.scenarios import SCENARIOS, Scenario
 from tests.support.injection import DONE, failed_at
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-ERRORS = ("EBUSY", "EAGAIN", "ENOSPC", "EIO", "EINTR", "EMFILE", "ENOMEM", "EPERM")
 #: What changes something, and what gets a descriptor.
 CALLS = frozenset(
     (
@@ -37,7 +36,7 @@ CALLS = frozenset(
 NEVER = {"EAGAIN": frozenset(("read", "pread64"))}
 
 
-@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("error", errors())
 @pytest.mark.parametrize("make", SCENARIOS)
 def test_failed_at_every_step(
     make: Callable[[Path], Scenario], error: str, tmp_path: Path, record: Callable[[str, int], None]

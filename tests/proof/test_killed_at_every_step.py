@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.proof import judge
-from tests.proof.extent import points_of
+from tests.proof.extent import points_of, signals
 from tests.proof.scenarios import SCENARIOS, Scenario
 from tests.support.injection import DONE, killed_at
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("signal", ["KILL", "TERM", "INT"])
+@pytest.mark.parametrize("signal", signals())
 @pytest.mark.parametrize("make", SCENARIOS)
 def test_killed_at_every_step(
     make: Callable[[Path], Scenario], signal: str, tmp_path: Path, record: Callable[[str, int], None]
