@@ -13,20 +13,19 @@ from ntt_loops._attachment import Outcome
 from ntt_loops._attachment.holders import other_holder, say
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
-from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers, is_of
+from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers
 from ntt_loops._medium.freed import Freed
-from ntt_loops._medium.reports import GoneDevice, LeftDevice, ReleaseReport
+from ntt_loops._medium.records import Records
+from ntt_loops._medium.reports import LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
 from ntt_loops._unmounting import unmount_device
 from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, MediumError, MountError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ntt_loops._attachment import Holder, LoopDevice
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
-    from ntt_loops._ledger import Book, Key, Ledger, Record
+    from ntt_loops._ledger import Ledger
     from ntt_loops._medium.candidates import Candidate, Medium
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
@@ -80,12 +79,9 @@ class _Release:
         self._deadline = deadline
         self._unmount = unmount
         self._freed = Freed(kernel, survey)
+        self._records = Records(kernel, ledger, name, deadline)
         self._devices: list[Seen] = []
-        self._released_keys: set[Key] = set()
-        self._gone: dict[Key, GoneDevice] = {}
         self._left: dict[int, LeftDevice] = {}
-        self._problems: list[str] = []
-        self._lock_error: LedgerError | None = None
         self._unmount_errors: dict[int, list[MountError]] = {}
         self._write_errors: list[tuple[Going, OSError]] = []
 
@@ -122,13 +118,13 @@ class _Release:
 
     def _look(self, *, checks_name: bool) -> list[Candidate]:
         """List the medium's devices under its lock, and take off the ledger what is gone."""
-        book = self._locked()
+        book = self._records.open()
         try:
             devices = self._devices = self._survey.look()
             records = () if book is None else tuple(book.entries.values())
             found = self._finder.candidates(devices, records)
             if book is not None:
-                self._forget_gone(book, devices)
+                self._records.forget_gone(book, devices, self._survey)
             self._left |= {one.number: self._left_device(one) for one in self._finder.left(devices, records)}
             if checks_name and not (found or records):
                 self._check_is_no_file()
@@ -141,42 +137,6 @@ class _Release:
 
     def _left_device(self, seen: Seen) -> LeftDevice:
         return LeftDevice(os.fspath(self._kernel.node(seen.number)), self._survey.image_of(seen))
-
-    def _locked(self) -> Book | None:
-        """Open the ledger; where that cannot be, go on without: devices are found by tag and inode all the same."""
-        try:
-            book = self._ledger.locked(self._name, self._deadline)
-        except LedgerError as error:
-            self._lock_error = error if error.errno == errno.EAGAIN else None
-            self._note(str(error))
-            return None
-        self._lock_error = None
-        if book.problem is not None:
-            self._note(str(book.problem))
-        if book.set_aside is not None:
-            self._note(f"the ledger could not be read; it was set aside as {book.set_aside}")
-        for record in book.forgotten:
-            self._gone[record.key] = _gone(self._kernel, record)
-        return book
-
-    def _note(self, problem: str) -> None:
-        if problem not in self._problems:
-            self._problems.append(problem)
-
-    def _forget_gone(self, book: Book, devices: Sequence[Seen]) -> None:
-        by_number = {one.number: one for one in devices}
-        for key, record in tuple(book.entries.items()):
-            if not self._survey.covers(record.number):
-                continue
-            seen = by_number.get(record.number)
-            if seen is not None and is_of(record, seen):
-                continue
-            if key not in self._released_keys:
-                self._gone[key] = _gone(self._kernel, record)
-            try:
-                book.remove(key)
-            except LedgerError as error:
-                self._note(str(error))
 
     def _check_is_no_file(self) -> None:
         name = self._name
@@ -198,7 +158,7 @@ class _Release:
         # A mounted device that was armed goes with its umount: that was this call's doing too.
         if done.outcome is Outcome.RELEASED or (done.outcome is Outcome.GONE and is_unmounted):
             self._freed.released(going)
-            self._strike(candidate)
+            self._records.strike(candidate)
             return None
         return None if done.outcome is Outcome.GONE else done.outcome
 
@@ -223,27 +183,14 @@ class _Release:
         self._unmount_errors[candidate.number] = errors
         return count > 0
 
-    def _strike(self, candidate: Candidate) -> None:
-        """See to the record of a device that went: the next look takes it off, unless another ledger has it."""
-        if candidate.record is None:
-            return
-        self._released_keys.add(candidate.record.key)
-        if candidate.other_medium is None:
-            return
-        try:
-            with self._ledger.locked(candidate.other_medium, self._deadline) as book:
-                book.remove(candidate.record.key)
-        except LedgerError as error:
-            self._note(str(error))
-
     def _conclude(self, stays: dict[int, tuple[Holder, ...]]) -> ReleaseReport:
         """Return the report, or raise what stands against it."""
         report = ReleaseReport(
             medium=self._name,
             released=self._freed.devices(self._devices),
-            already_gone=tuple(self._gone.values()),
+            already_gone=self._records.already_gone,
             left=tuple(self._left.values()),
-            problems=tuple(self._problems),
+            problems=tuple(self._records.problems),
         )
         error = self._error([holder for holders in stays.values() for holder in holders], report)
         if error is None:
@@ -280,11 +227,8 @@ class _Release:
             return DeviceBusyError(
                 message, medium=name, device=holders[0].device, holders=tuple(holders), report=report
             )
-        if self._lock_error is not None:
-            message = f"{self._lock_error}; what was found was released, but another process may be attaching more"
-            return LedgerError(message, medium=name, path=self._lock_error.path, report=report, errno=errno.EAGAIN)
+        locked = self._records.lock_error
+        if locked is not None:
+            message = f"{locked}; what was found was released, but another process may be attaching more"
+            return LedgerError(message, medium=name, path=locked.path, report=report, errno=errno.EAGAIN)
         return None
-
-
-def _gone(kernel: Kernel, record: Record) -> GoneDevice:
-    return GoneDevice(os.fspath(kernel.node(record.number)), Path(os.fsdecode(record.image)))
