@@ -156,3 +156,18 @@ def may_hang(path: bytes, lines: list[Line]) -> bool:
         ):
             best = line
     return best is None or best.fstype not in LOCAL_FSTYPES
+
+
+def devices(pid: int) -> list[tuple[bytes, int | None]]:
+    """Return the mount points of a process's namespace, the last mount last, and what block device each stands on."""
+    return [(line.mount_point, _block_rdev(line)) for line in read(pid)]
+
+
+def device_below(path: bytes, mounts: list[tuple[bytes, int | None]]) -> int | None:
+    """Return the block device that a path lies on; None where it lies on none. Touches nothing."""
+    best: tuple[bytes, int | None] = b"", None
+    for point, rdev in mounts:
+        folder = point.rstrip(b"/")
+        if (path == folder or path.startswith(folder + b"/")) and len(point) >= len(best[0]):
+            best = point, rdev
+    return best[1]
