@@ -19,6 +19,9 @@ from ntt_loops._kernel.values import Probe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: A killed program ends at once, unless it sleeps in the kernel.
+_KILLED_SECONDS = 0.5
+
 
 class Ended(NamedTuple):
     """How a program ended."""
@@ -102,7 +105,15 @@ def _run(command: Sequence[bytes], within: float, *, package: str) -> Ended:
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
-    """Kill a program and what it started, and do not wait: even SIGKILL may not end it now."""
+    """Kill a program and what it started, and wait a moment for its end: even SIGKILL may not end it now.
+
+    Without that wait a mount that it was just making would come after the question whether it did.
+    """
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
-    guarded.leave_behind(child)
+    try:
+        child.wait(_KILLED_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        guarded.leave_behind(child)

@@ -179,9 +179,9 @@ class LinuxKernel(Programs):
         """Return the partitions of a device."""
         return sysfs.partitions(number)
 
-    def mounts(self) -> list[Mount]:
-        """Return the mounts of block devices in every mount namespace."""
-        return mountinfo.block_mounts()
+    def mounts(self, *, only_ours: bool = False) -> list[Mount]:
+        """Return the mounts of block devices."""
+        return mountinfo.our_block_mounts() if only_ours else mountinfo.block_mounts()
 
     def mount_points(self) -> list[bytes]:
         """Return the mount points of this mount namespace."""

@@ -80,6 +80,11 @@ def block_mounts() -> list[Mount]:
     return [mount for space, pid in _namespaces(ours).items() for mount in _mounts_of(pid, is_ours=space == ours)]
 
 
+def our_block_mounts() -> list[Mount]:
+    """Return those of this process's namespace."""
+    return _mounts_of(os.getpid(), is_ours=True)
+
+
 def _mounts_of(pid: int, *, is_ours: bool) -> list[Mount]:
     command = processes.command(pid)
     lines = read(pid)

@@ -140,8 +140,8 @@ class Kernel(Protocol):
 
     # -- who uses it
 
-    def mounts(self) -> list[Mount]:
-        """Return the mounts of block devices in every mount namespace that a process lives in."""
+    def mounts(self, *, only_ours: bool = False) -> list[Mount]:
+        """Return the mounts of block devices in every mount namespace that a process lives in, or only in this one."""
 
     def mount_points(self) -> list[bytes]:
         """Return the mount points of this mount namespace, of whatever file system, the last mount last."""

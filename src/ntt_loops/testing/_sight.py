@@ -71,10 +71,10 @@ class Sight:
 
     # -- who uses it
 
-    def mounts(self) -> list[Mount]:
-        """Return the mounts in every namespace that a process lives in."""
+    def mounts(self, *, only_ours: bool = False) -> list[Mount]:
+        """Return the mounts in every namespace that a process lives in, or only in this one."""
         with self._machine as machine:
-            return machine.users.seen_mounts()
+            return [one for one in machine.users.seen_mounts() if one.is_ours or not only_ours]
 
     def mount_points(self) -> list[bytes]:
         """Return the mount points of this namespace."""
