@@ -28,6 +28,7 @@ from ntt_loops._medium import (
 )
 from ntt_loops._mounts import Mounts, World
 from ntt_loops._target import Text, checked_age, device_number, image_path, medium_meant, real_paths
+from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,6 +113,7 @@ class Loops(Mounts):
         )
         return LoopAttachment(*self._world(), path, options)
 
+    @kernel_errors()
     def attach_kept(  # noqa: PLR0913 - those of ``attached``
         self,
         image: Text,
@@ -143,6 +145,7 @@ class Loops(Mounts):
             AttachError: The kernel refused, or did something else than asked.
             LedgerError: It could not be put on record, so it was detached again.
             MediumError: The id cannot be one.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or CAP_SYS_ADMIN and access to /dev/loop-control and the nodes. Constant cost.
         """
@@ -157,6 +160,7 @@ class Loops(Mounts):
         )
         return attach_kept(*self._world(), path, options)
 
+    @kernel_errors()
     def release(self, device: LoopDevice, *, timeout: float = TIMEOUT_SECONDS) -> None:
         """Release one device, if it is still that attachment; what came after it on its number is not touched.
 
@@ -169,11 +173,13 @@ class Loops(Mounts):
             ImageWriteError: It is detached, but what was written may not be in the image.
             LoopPermissionError: The device may not be opened.
             LedgerError: Another process kept the medium's ledger locked.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or access to the node. Constant cost, but for a look at every process where it is busy.
         """
         release_device(*self._world(), device, Deadline.after(timeout))
 
+    @kernel_errors()
     def release_all(
         self, medium_or_image: Text, *, unmount: bool = False, timeout: float = TIMEOUT_SECONDS
     ) -> ReleaseReport:
@@ -199,6 +205,7 @@ class Loops(Mounts):
             LedgerError: Another process kept the ledger locked; what was found was released (``.report``).
             LoopPermissionError: A device may not be opened.
             MediumError: The id cannot be one, or it is a file's name here and no medium is known by it: write ./NAME.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or access to the nodes. Cost grows with the bound devices of the host, listed once a round.
         """
@@ -207,6 +214,7 @@ class Loops(Mounts):
         medium = medium_meant(kernel, medium_or_image, deadline)
         return release_medium(kernel, ledger, medium, deadline, unmount=unmount)
 
+    @kernel_errors()
     def sweep(
         self,
         *,
@@ -233,6 +241,7 @@ class Loops(Mounts):
         Raises:
             LoopPermissionError: The devices may not be opened.
             ValueError: ``kept_older_than`` or ``timeout`` is negative.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or access to the nodes. Cost grows with the bound devices of the host and with the ledgers.
         """
@@ -242,6 +251,7 @@ class Loops(Mounts):
         paths = frozenset(path for folder in folders for path in real_paths(kernel, folder, deadline))
         return sweep(kernel, ledger, Scope(paths, system, checked_age(kept_older_than), dry_run), deadline)
 
+    @kernel_errors()
     def list_media(self, medium: str | None = None, *, timeout: float = TIMEOUT_SECONDS) -> list[MediumState]:
         """List what is attached, by medium; it changes nothing and takes no lock.
 
@@ -256,6 +266,7 @@ class Loops(Mounts):
             LedgerError: The ledger folder is not to be trusted.
             LoopPermissionError: The devices may not be opened.
             MediumError: The id cannot be one.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or read access to the nodes. Cost grows with the bound devices of the host times the media.
         """
@@ -263,6 +274,7 @@ class Loops(Mounts):
             check_medium(medium)
         return list_media(*self._world(), medium, Deadline.after(timeout))
 
+    @kernel_errors()
     def holders(self, device: LoopDevice | Text) -> list[Holder]:
         """Tell who keeps a device busy.
 
@@ -276,6 +288,7 @@ class Loops(Mounts):
 
         Raises:
             ValueError: That is no loop device's path.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Root sees all of them, others only their own. Cost grows with the processes and mount namespaces of the host.
         """
