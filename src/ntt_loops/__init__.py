@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ntt_loops._attachment import Holder, LoopAttachment, LoopDevice, Partition
-    from ntt_loops._default import attach_kept, attached, holders, list_media, release, release_all, sweep
+    from ntt_loops._default import attach_kept, attached, holders, list_devices, list_media, release, release_all, sweep
     from ntt_loops._loops import Loops
     from ntt_loops._medium import (
         AdoptedDevice,
         AttachmentState,
+        DeviceState,
         ForgottenRecord,
         GoneDevice,
         KeptDevice,
@@ -52,6 +53,7 @@ __all__ = [
     "AttachError",
     "AttachmentState",
     "DeviceBusyError",
+    "DeviceState",
     "ForgottenRecord",
     "GoneDevice",
     "Holder",
@@ -79,6 +81,7 @@ __all__ = [
     "attach_kept",
     "attached",
     "holders",
+    "list_devices",
     "list_media",
     "release",
     "release_all",

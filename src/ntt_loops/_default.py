@@ -46,5 +46,6 @@ attach_kept = DEFAULT.attach_kept
 release = DEFAULT.release
 release_all = DEFAULT.release_all
 sweep = DEFAULT.sweep
+list_devices = DEFAULT.list_devices
 list_media = DEFAULT.list_media
 holders = DEFAULT.holders

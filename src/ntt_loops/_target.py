@@ -19,6 +19,7 @@ Text = str | os.PathLike[str]
 
 #: As many symlinks as the kernel follows.
 _MOST_LINKS = 40
+_PARTITION = re.compile(r"(?<=\d)p\d+$", re.ASCII)
 _NODE = re.compile(r"(?:/dev/)?loop(\d+)(?:p\d+)?", re.ASCII)
 
 
@@ -104,6 +105,16 @@ def device_number(device: LoopDevice | Text) -> int:
         message = f"{os.fspath(device)!r} is no loop device: it looks like /dev/loop7 or /dev/loop7p1"
         raise ValueError(message)
     return int(match[1])
+
+
+def disk_number(device: Text) -> int:
+    """Return the number of a disk; ValueError for a partition: it cannot be detached alone."""
+    path = os.fspath(device)
+    number = device_number(device)
+    if _PARTITION.search(path):
+        message = f"{path} is a partition, and its disk is detached as a whole: name {_PARTITION.sub('', path)}"
+        raise ValueError(message)
+    return number
 
 
 def checked_age(seconds: float | None) -> float | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ntt_loops._medium.candidates import Medium
+from ntt_loops._medium.host import DeviceState, list_devices
 from ntt_loops._medium.listing import AttachmentState, MediumState, list_media
 from ntt_loops._medium.plan import Scope
-from ntt_loops._medium.release import release_device, release_medium
+from ntt_loops._medium.release import release_attachment, release_medium, release_number
 from ntt_loops._medium.reports import (
     AdoptedDevice,
     ForgottenRecord,
@@ -21,6 +22,7 @@ from ntt_loops._medium.sweep import sweep
 __all__ = [
     "AdoptedDevice",
     "AttachmentState",
+    "DeviceState",
     "ForgottenRecord",
     "GoneDevice",
     "KeptDevice",
@@ -31,8 +33,10 @@ __all__ = [
     "ReleasedDevice",
     "Scope",
     "SweepReport",
+    "list_devices",
     "list_media",
-    "release_device",
+    "release_attachment",
     "release_medium",
+    "release_number",
     "sweep",
 ]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ntt_loops._attachment import Outcome
+from ntt_loops._attachment import Outcome, medium_of
 from ntt_loops._attachment.holders import other_holder, say
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
-from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers, is_of
+from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers, is_of, name_by_tag
 from ntt_loops._medium.freed import Freed
 from ntt_loops._medium.reports import GoneDevice, LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
@@ -23,16 +22,13 @@ from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, Medi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ntt_loops._attachment import Holder, LoopDevice
+    from ntt_loops._attachment import Holder, Identity
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Book, Key, Ledger, Record
     from ntt_loops._medium.candidates import Candidate, Medium
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
-
-
-logger = logging.getLogger("ntt_loops")
 
 #: Devices that were released after the deadline are looked for once more; whoever goes on attaching is then busy.
 _LOOKS_AFTER_DEADLINE = 2
@@ -48,14 +44,25 @@ def release_medium(
     return work.run(is_bare_name=not medium.is_one_file)
 
 
-def release_device(kernel: Kernel, ledger: Ledger, device: LoopDevice, deadline: Deadline) -> None:
+def release_attachment(  # noqa: PLR0913 - what the two of them are told apart by
+    kernel: Kernel, ledger: Ledger, medium: str, identity: Identity, deadline: Deadline, *, unmount: bool
+) -> ReleaseReport:
     """Release one attachment, and none that came after it on that number."""
-    survey = Survey(kernel, deadline, only=device.number)
-    work = _Release(
-        kernel, ledger, device.medium, survey=survey, finder=DeviceFinder(device), deadline=deadline, unmount=False
-    )
-    for problem in work.run(is_bare_name=False).problems:
-        logger.warning("%s", problem, extra={"medium": device.medium, "device": str(device)})
+    survey = Survey(kernel, deadline, only=identity.number)
+    finder = DeviceFinder(identity)
+    work = _Release(kernel, ledger, medium, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
+    return work.run(is_bare_name=False)
+
+
+def release_number(kernel: Kernel, ledger: Ledger, number: int, deadline: Deadline, *, unmount: bool) -> ReleaseReport:
+    """Release what is bound to a number now, whoever attached it."""
+    survey = Survey(kernel, deadline, only=number)
+    survey.probe()
+    for seen in survey.look():
+        image = medium_of(os.fsdecode(seen.path)) or f"loop{number}"
+        medium = name_by_tag(ledger, seen) or image
+        return release_attachment(kernel, ledger, medium, seen.identity, deadline, unmount=unmount)
+    return ReleaseReport("")
 
 
 class _Release:
