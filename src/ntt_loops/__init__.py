@@ -15,7 +15,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ntt_loops._attachment import Holder, LoopAttachment, LoopDevice, Partition
-    from ntt_loops._default import attach_kept, attached, holders, list_devices, list_media, release, release_all, sweep
+    from ntt_loops._default import (
+        attach_kept,
+        attached,
+        holders,
+        list_devices,
+        list_media,
+        mount_medium,
+        mounted,
+        mounted_medium,
+        release,
+        release_all,
+        sweep,
+        unmount_medium,
+    )
     from ntt_loops._loops import Loops
     from ntt_loops._medium import (
         AdoptedDevice,
@@ -30,6 +43,7 @@ if TYPE_CHECKING:
         ReleaseReport,
         SweepReport,
     )
+    from ntt_loops._mounted_medium import MountedMedium, MountedPartition
     from ntt_loops.errors import (
         AttachError,
         DeviceBusyError,
@@ -73,6 +87,8 @@ __all__ = [
     "MediumState",
     "MountError",
     "MountTimeoutError",
+    "MountedMedium",
+    "MountedPartition",
     "NttLoopsError",
     "Partition",
     "ReleaseReport",
@@ -83,13 +99,17 @@ __all__ = [
     "holders",
     "list_devices",
     "list_media",
+    "mount_medium",
+    "mounted",
+    "mounted_medium",
     "release",
     "release_all",
     "sweep",
+    "unmount_medium",
 ]
 
 #: Where these names are from; the first one that has a name is right.
-_HOMES = ("_default", "_loops", "_attachment", "_medium", "errors")
+_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "errors")
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 

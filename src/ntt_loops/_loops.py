@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import (
     Holder,
-    Identity,
     LoopAttachment,
     LoopDevice,
     Options,
@@ -25,11 +24,12 @@ from ntt_loops._medium import (
     SweepReport,
     list_devices,
     list_media,
-    release_attachment,
+    release_device,
     release_medium,
     release_number,
     sweep,
 )
+from ntt_loops._mounts import Mounts, World
 from ntt_loops._target import Text, checked_age, device_number, disk_number, image_path, medium_meant, real_paths
 
 if TYPE_CHECKING:
@@ -43,14 +43,7 @@ RUN_DIR = "/run/ntt-loops"
 TIMEOUT_SECONDS = 10.0
 
 
-class World(NamedTuple):
-    """What the methods work on."""
-
-    kernel: Kernel
-    ledger: Ledger
-
-
-class Loops:
+class Loops(Mounts):
     """Loop devices, with the ledger below ``run_dir``.
 
     The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that
@@ -192,8 +185,7 @@ class Loops:
         deadline = Deadline.after(timeout)
         if not isinstance(device, LoopDevice):
             return release_number(*self._world(), disk_number(device), deadline, unmount=unmount)
-        identity = Identity.of_device(device)
-        return release_attachment(*self._world(), device.medium, identity, deadline, unmount=unmount)
+        return release_device(*self._world(), device, deadline, unmount=unmount)
 
     def release_all(
         self, medium_or_image: Text, *, unmount: bool = False, timeout: float = TIMEOUT_SECONDS

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ntt_loops._medium.candidates import Medium
 from ntt_loops._medium.host import DeviceState, list_devices
+from ntt_loops._medium.idle import release_idle
 from ntt_loops._medium.listing import AttachmentState, MediumState, list_media
 from ntt_loops._medium.plan import Scope
-from ntt_loops._medium.release import release_attachment, release_medium, release_number
+from ntt_loops._medium.release import release_medium
+from ntt_loops._medium.release_one import release_device, release_number
 from ntt_loops._medium.reports import (
     AdoptedDevice,
     ForgottenRecord,
@@ -35,7 +37,8 @@ __all__ = [
     "SweepReport",
     "list_devices",
     "list_media",
-    "release_attachment",
+    "release_device",
+    "release_idle",
     "release_medium",
     "release_number",
     "sweep",

@@ -8,25 +8,25 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ntt_loops._attachment import Outcome, medium_of
+from ntt_loops._attachment import Outcome
 from ntt_loops._attachment.holders import other_holder, say
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
-from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers, is_of, name_by_tag
+from ntt_loops._medium.candidates import Finder, OtherLedgers, is_of
 from ntt_loops._medium.freed import Freed
 from ntt_loops._medium.reports import GoneDevice, LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
-from ntt_loops._unmounting import unmount_device
+from ntt_loops._unmounting import rdevs_of, unmount_device
 from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, MediumError, MountError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ntt_loops._attachment import Holder, Identity
+    from ntt_loops._attachment import Holder
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Book, Key, Ledger, Record
-    from ntt_loops._medium.candidates import Candidate, Medium
+    from ntt_loops._medium.candidates import Candidate, DeviceFinder, Medium
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
 
@@ -40,32 +40,11 @@ def release_medium(
     """Release every device of a medium. See ``Loops.release_all`` for what it raises."""
     survey = Survey(kernel, deadline)
     finder = Finder(kernel, medium, survey)
-    work = _Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
+    work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
     return work.run(is_bare_name=not medium.is_one_file)
 
 
-def release_attachment(  # noqa: PLR0913 - what the two of them are told apart by
-    kernel: Kernel, ledger: Ledger, medium: str, identity: Identity, deadline: Deadline, *, unmount: bool
-) -> ReleaseReport:
-    """Release one attachment, and none that came after it on that number."""
-    survey = Survey(kernel, deadline, only=identity.number)
-    finder = DeviceFinder(identity)
-    work = _Release(kernel, ledger, medium, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
-    return work.run(is_bare_name=False)
-
-
-def release_number(kernel: Kernel, ledger: Ledger, number: int, deadline: Deadline, *, unmount: bool) -> ReleaseReport:
-    """Release what is bound to a number now, whoever attached it."""
-    survey = Survey(kernel, deadline, only=number)
-    survey.probe()
-    for seen in survey.look():
-        image = medium_of(os.fsdecode(seen.path)) or f"loop{number}"
-        medium = name_by_tag(ledger, seen) or image
-        return release_attachment(kernel, ledger, medium, seen.identity, deadline, unmount=unmount)
-    return ReleaseReport("")
-
-
-class _Release:
+class Release:
     """The state of one release."""
 
     def __init__(  # noqa: PLR0913 - it is what the two functions above put together
@@ -88,6 +67,8 @@ class _Release:
         self._unmount = unmount
         self._freed = Freed(kernel, survey)
         self._devices: list[Seen] = []
+        #: The device numbers that are the medium's and nobody's: what stands on these alone may be stopped.
+        self._own: frozenset[int] = frozenset()
         self._released_keys: set[Key] = set()
         self._gone: dict[Key, GoneDevice] = {}
         self._left: dict[int, LeftDevice] = {}
@@ -109,6 +90,7 @@ class _Release:
                     continue
                 return self._conclude({})
             ready = [one for one in candidates if one.seen.is_asked]
+            self._own = self._rdevs(candidates) if self._unmount else frozenset()
             busy = [(one, outcome) for one in ready if (outcome := self._try(one)) is not None]
             is_complete = len(ready) == len(candidates)
             looks_after_deadline += self._deadline.expired and is_complete
@@ -118,6 +100,13 @@ class _Release:
             self._survey.probe()
             if is_complete and len(busy) == len(candidates):
                 self._deadline.pause(attempt)
+
+    def run_once(self) -> None:
+        """Try each device once, and take off the ledger what went."""
+        self._survey.probe()
+        for candidate in self._look(checks_name=False):
+            self._try(candidate)
+        self._look(checks_name=False)
 
     def _who_stays(self, busy: list[tuple[Candidate, Outcome]]) -> dict[int, tuple[Holder, ...]]:
         """Return the holders of what is still there, by number: it is a last look that says what is."""
@@ -165,6 +154,11 @@ class _Release:
         for record in book.forgotten:
             self._gone[record.key] = _gone(self._kernel, record)
         return book
+
+    def _rdevs(self, candidates: Sequence[Candidate]) -> frozenset[int]:
+        """Return the device numbers of those that no living ``with`` block holds, partitions included."""
+        ours = [one.number for one in candidates if living_owner(self._kernel, one) is None]
+        return frozenset().union(*(rdevs_of(self._kernel, number) for number in ours))
 
     def _note(self, problem: str) -> None:
         if problem not in self._problems:
@@ -223,7 +217,7 @@ class _Release:
         try:
             if self._kernel.get_diskseq(handle) != candidate.seen.bound.diskseq:
                 return False
-            count, errors = unmount_device(self._kernel, candidate.number, self._deadline)
+            count, errors = unmount_device(self._kernel, candidate.number, self._deadline, own=self._own)
         finally:
             with contextlib.suppress(StuckError):
                 self._kernel.close(handle, within=self._survey.within() if candidate.seen.hangs else None)
