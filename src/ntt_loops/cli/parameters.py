@@ -38,10 +38,8 @@ def json_option(command: Decorated) -> Decorated:
 
 def timeout_option(default: float) -> Callable[[Decorated], Decorated]:
     """Add ``--timeout``."""
-    text = "How long to wait for others: seconds, or 5m, 1h."
-    return click.option(
-        "--timeout", type=seconds, default=default, show_default=f"{default:g} s", metavar="TIME", help=text
-    )
+    text = f"How long to wait for others: seconds, or 5m, 1h. By default {default:g} s."
+    return click.option("--timeout", type=seconds, default=default, metavar="TIME", help=text)
 
 
 def image_argument(command: Decorated) -> Decorated:

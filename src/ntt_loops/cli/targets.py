@@ -52,6 +52,11 @@ def target(text: str) -> Target:
     return Target(text, medium=_whole_id(text))
 
 
+def devices_of(found: Target) -> list[str]:
+    """Return the devices that an argument stands for, as they are now."""
+    return [one.device for one in found.of(ntt_loops.list_devices())]
+
+
 def device_of(text: str) -> str | None:
     """Return the node of a loop device or a partition of one, also where another node or a symlink leads to it."""
     if _DEVICE.fullmatch(text):

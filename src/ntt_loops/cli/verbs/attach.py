@@ -15,12 +15,12 @@ from ntt_loops.cli.verb import Verb
 from ntt_loops.cli.waiting import waiting
 
 
-@click.command(cls=Verb)
+@click.command("attach", cls=Verb)
 @image_argument
 @attach_options
 @timeout_option(10.0)
 @json_option
-def attach(image: str, medium: str | None, offset: int, timeout: float, *, writable: bool, as_json: bool) -> Exit:  # noqa: PLR0913 - its options
+def command(image: str, medium: str | None, offset: int, timeout: float, *, writable: bool, as_json: bool) -> Exit:  # noqa: PLR0913 - its options
     """Attach IMAGE until it is released, and print the device's path.
 
     For a shell: dev=$(ntt-loops attach disk.img). It outlives the script that made it: where that is not wanted,

@@ -12,7 +12,7 @@ from ntt_loops.cli.exits import Exit, worst
 from ntt_loops.cli.output import echo_json
 from ntt_loops.cli.parameters import json_option, targets_argument, timeout_option
 from ntt_loops.cli.reports import show_release
-from ntt_loops.cli.targets import Target, target
+from ntt_loops.cli.targets import Target, devices_of, target
 from ntt_loops.cli.verb import Verb
 from ntt_loops.cli.waiting import waiting
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ntt_loops import ReleaseReport
 
 
-@click.command(cls=Verb, short_help="Detach all devices of a medium or an image, or one device.")
+@click.command("release", cls=Verb)
 @targets_argument
 @click.option("--unmount", is_flag=True, help="First unmount, never lazily, what is mounted from them.")
 @timeout_option(10.0)
 @json_option
-def release(targets: tuple[str, ...], timeout: float, *, unmount: bool, as_json: bool) -> Exit:
+def command(targets: tuple[str, ...], timeout: float, *, unmount: bool, as_json: bool) -> Exit:
     """Detach all devices of a medium or an image, or one device, whoever attached them.
 
     A device in use stays, and is named with who uses it. Each argument is tried; the exit status is the worst.
@@ -43,7 +43,7 @@ def release(targets: tuple[str, ...], timeout: float, *, unmount: bool, as_json:
 def _release(text: str, timeout: float, *, unmount: bool, as_json: bool) -> tuple[dict[str, Any], Exit]:
     try:
         found = target(text)
-        with waiting(lambda: _devices(found), timeout, otherwise="another process that works on the same medium"):
+        with waiting(lambda: devices_of(found), timeout, otherwise="another process that works on the same medium"):
             report = release_target(found, timeout, unmount=unmount)
     except BrokenPipeError:
         raise
@@ -64,7 +64,3 @@ def release_target(found: Target, timeout: float, *, unmount: bool) -> ReleaseRe
     if found.image is not None:
         return ntt_loops.release_all(found.image, unmount=unmount, timeout=timeout)
     return ntt_loops.release_all(str(found.medium), unmount=unmount, timeout=timeout)
-
-
-def _devices(found: Target) -> list[str]:
-    return [one.device for one in found.of(ntt_loops.list_devices())]

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from ntt_loops import LoopAttachment
 
 
-@click.command("run", cls=Verb, short_help="Attach IMAGE, run COMMAND, and detach whatever happens.")
+@click.command("run", cls=Verb)
 @image_argument
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND {}...")
 @attach_options
 @timeout_option(10.0)
 @json_option
-def run_(  # noqa: PLR0913 - its options
+def command(  # noqa: PLR0913 - its options
     image: str,
     command: Sequence[str],
     medium: str | None,

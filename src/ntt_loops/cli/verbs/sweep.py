@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from ntt_loops import SweepReport
 
 
-@click.command(cls=Verb, short_help="Detach devices of deleted images that nobody uses.")
+@click.command("sweep", cls=Verb)
 @click.option("--dry-run", is_flag=True, help="Change nothing, and tell what would be done.")
 @under_option
 @click.option("--system", is_flag=True, help="Every device of the host whose image is deleted.")
 @click.option("--kept-older-than", type=seconds, metavar="TIME", help="Also kept devices of that age, such as 7d.")
 @timeout_option(10.0)
 @json_option
-def sweep(  # noqa: PLR0913 - its options
+def command(  # noqa: PLR0913 - its options
     under: tuple[str, ...], kept_older_than: float | None, timeout: float, *, dry_run: bool, system: bool, as_json: bool
 ) -> Exit:
     """Detach devices that nobody uses and whose image is deleted; forget records of what is gone.

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ntt_loops import DeviceState
 
 
-@click.command(cls=Verb)
+@click.command("why", cls=Verb)
 @device_argument
 @timeout_option(10.0)
 @json_option
-def why(device: str, timeout: float, *, as_json: bool) -> Exit:
+def command(device: str, timeout: float, *, as_json: bool) -> Exit:
     """Tell who keeps DEVICE, and the command that makes it go."""
     node = device_of(device) or device_of(f"/dev/{device}")
     if node is None:

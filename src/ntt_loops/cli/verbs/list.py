@@ -26,7 +26,7 @@ _HEADER = ("DEVICE", "STATE", "SIZE", "AGE", "HELD BY")
 @click.command("list", cls=Verb)
 @timeout_option(10.0)
 @json_option
-def list_(timeout: float, *, as_json: bool) -> Exit:
+def command(timeout: float, *, as_json: bool) -> Exit:
     """List the host's loop devices: by medium, and those of others.
 
     STATE is scoped (goes with its 'with' block or run), mounted (goes with its last mount), kept (stays until it is
