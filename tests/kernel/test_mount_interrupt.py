@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import warnings
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,6 +19,7 @@ from tests.support.mountings import mount_points_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 MIB = 1024 * 1024
 CHILDREN = 3
@@ -81,7 +81,7 @@ def _every_point(work: Callable[[Loops, Path, Path], None], folder: Path, child:
 
 @pytest.mark.parametrize("work", [_mounted, _mounted_medium, _mount_medium, _unmount_medium])
 def test_an_interrupt_anywhere(tmp_path: Path, work: Callable[[Loops, Path, Path], None]) -> None:
-    """Mounted for a block, all is gone after it; mounted or unmounted for good, a later unmount_medium does the rest."""
+    """Mounted for a block, all is gone after it; for good, a later unmount_medium does the rest."""
     may_stay = work in (_mount_medium, _unmount_medium)
     calls = [partial(_every_point, work, tmp_path / f"{one}", one, may_stay=may_stay) for one in range(CHILDREN)]
     for points, *lost in together(*calls, seconds=240):
