@@ -4,8 +4,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 # What the demo, the examples and the tests run: losetup, mount, partx, blkid, mkfs.ext4, strace, zstd, mkfs.xfs,
-# fusermount3, sfdisk, shellcheck.
-SYSTEM_PACKAGES := mount util-linux e2fsprogs strace zstd xfsprogs btrfs-progs fuse3 bindfs fdisk shellcheck
+# fusermount3, sfdisk, vgcreate, shellcheck.
+SYSTEM_PACKAGES := mount util-linux e2fsprogs strace zstd xfsprogs btrfs-progs fuse3 bindfs fdisk lvm2 shellcheck
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo test check format coverage clean

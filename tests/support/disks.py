@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 
 from tests.support.images import make_image
 from tests.support.needs import require_tool
-from tests.support.oracle import run
+from tests.support.oracle import losetup_attach, losetup_detach, run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 MIB: Final = 2**20
@@ -71,4 +71,22 @@ def xfs(path: Path, files: Mapping[str, bytes]) -> Path:
     run(require_tool("mkfs.xfs"), "-q", "-p", prototype, path)
     for left in path.parent.glob(f"{path.name}?*"):
         left.unlink()
+    return path
+
+
+def lvm(path: Path, group: str, volumes: Sequence[str], *, size_bytes: int = 16 * MIB) -> Path:
+    """Make a physical volume of LVM with a volume group; no volume is activated, and LVM looks at no other device."""
+    tools = {name: require_tool(name) for name in ("pvcreate", "vgcreate", "lvcreate")}
+    with path.open("wb") as file:
+        file.truncate(size_bytes)
+    device = losetup_attach(path, "--nooverlap")
+    only = f'devices {{ filter=["a|^{device}$|", "r|.*|"] use_devicesfile=0 }} backup {{ backup=0 archive=0 }}'
+    options = ("--config", only, "--nolocking", "--driverloaded", "n", "-q", "-y")
+    try:
+        run(tools["pvcreate"], *options, device)
+        run(tools["vgcreate"], *options, "--physicalextentsize", "1m", group, device)
+        for name in volumes:
+            run(tools["lvcreate"], *options, "-an", "-Zn", "-Wn", "-l1", "-n", name, group)
+    finally:
+        losetup_detach(device)
     return path

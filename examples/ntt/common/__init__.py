@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from examples.ntt.common.program import Exit, checked_hash, run_program, say
+from examples.ntt.common.program import FAILURES, Exit, checked_hash, exit_of, is_hash, run_program, say, worst
 
 __all__ = [
+    "FAILURES",
     "Exit",
     "checked_hash",
+    "exit_of",
+    "is_hash",
     "run_program",
     "say",
+    "worst",
 ]

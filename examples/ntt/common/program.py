@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 from ntt_loops import DeviceBusyError, NttLoopsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+#: What goes wrong with a medium, and must not stop the others.
+FAILURES = (NttLoopsError, OSError)
 _HASH = re.compile(r"[a-f0-9]{16,64}")
 
 
@@ -26,13 +28,28 @@ class Exit(enum.IntEnum):
     INTERRUPTED = 128 + signal.SIGINT
 
 
+def exit_of(error: Exception) -> Exit:
+    """Return the exit status for an error: the medium is in use, or something is wrong."""
+    return Exit.BUSY if isinstance(error, DeviceBusyError | BlockingIOError) else Exit.ERROR
+
+
+def worst(results: Iterable[Exit]) -> Exit:
+    """Return the exit status for several media."""
+    return max(results, key=(Exit.DONE, Exit.BUSY, Exit.ERROR).index, default=Exit.DONE)
+
+
+def is_hash(text: str) -> bool:
+    """Whether it can be a medium's hash."""
+    return _HASH.fullmatch(text) is not None
+
+
 def checked_hash(text: str) -> str:
     """Return a medium's hash.
 
     Raises:
         ValueError: It is none, and no path is made of it.
     """
-    if _HASH.fullmatch(text) is None:
+    if not is_hash(text):
         message = f"{text!r} is no hash: it takes 16 to 64 of the characters 0-9 and a-f"
         raise ValueError(message)
     return text
@@ -51,10 +68,7 @@ def run_program(main: Callable[[], Exit]) -> NoReturn:
     except KeyboardInterrupt:
         say("Interrupted.")
         status = Exit.INTERRUPTED
-    except (DeviceBusyError, BlockingIOError) as error:
-        say(f"Busy: {error}")
-        status = Exit.BUSY
-    except (NttLoopsError, OSError, ValueError) as error:
-        say(f"Error: {error}")
-        status = Exit.ERROR
+    except (*FAILURES, ValueError) as error:
+        status = exit_of(error)
+        say(f"{'Busy' if status is Exit.BUSY else 'Error'}: {error}")
     sys.exit(status)
