@@ -12,7 +12,19 @@
 from __future__ import annotations
 
 from ntt_loops._attachment import Holder, LoopAttachment, LoopDevice, Partition
-from ntt_loops._default import attach_kept, attached, holders, list_media, release, release_all, sweep
+from ntt_loops._default import (
+    attach_kept,
+    attached,
+    holders,
+    list_media,
+    mount_medium,
+    mounted,
+    mounted_medium,
+    release,
+    release_all,
+    sweep,
+    unmount_medium,
+)
 from ntt_loops._loops import Loops
 from ntt_loops._medium import (
     AdoptedDevice,
@@ -26,6 +38,7 @@ from ntt_loops._medium import (
     ReleaseReport,
     SweepReport,
 )
+from ntt_loops._mounted_medium import MountedMedium, MountedPartition
 from ntt_loops.errors import (
     AttachError,
     DeviceBusyError,
@@ -66,6 +79,8 @@ __all__ = [
     "MediumState",
     "MountError",
     "MountTimeoutError",
+    "MountedMedium",
+    "MountedPartition",
     "NttLoopsError",
     "Partition",
     "ReleaseReport",
@@ -75,7 +90,11 @@ __all__ = [
     "attached",
     "holders",
     "list_media",
+    "mount_medium",
+    "mounted",
+    "mounted_medium",
     "release",
     "release_all",
     "sweep",
+    "unmount_medium",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import (
     Holder,
@@ -26,6 +26,7 @@ from ntt_loops._medium import (
     release_medium,
     sweep,
 )
+from ntt_loops._mounts import Mounts, World
 from ntt_loops._target import Text, checked_age, device_number, image_path, medium_meant, real_paths
 
 if TYPE_CHECKING:
@@ -39,14 +40,7 @@ RUN_DIR = "/run/ntt-loops"
 TIMEOUT_SECONDS = 10.0
 
 
-class World(NamedTuple):
-    """What the methods work on."""
-
-    kernel: Kernel
-    ledger: Ledger
-
-
-class Loops:
+class Loops(Mounts):
     """Loop devices, with the ledger below ``run_dir``.
 
     The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 
@@ -24,6 +24,8 @@ class Partition(os.PathLike[str]):
     number: int
     start_bytes: int
     size_bytes: int
+    type: str = ""
+    status: Literal["ok", "truncated", "absent"] = "ok"
 
     def __fspath__(self) -> str:
         return str(self.path)

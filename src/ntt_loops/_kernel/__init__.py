@@ -15,7 +15,9 @@ from ntt_loops._kernel.values import (
     Mount,
     Opener,
     PartitionNode,
+    Probe,
     Process,
+    StackedDevice,
 )
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "Mount",
     "Opener",
     "PartitionNode",
+    "Probe",
     "Process",
+    "StackedDevice",
     "StuckError",
 ]

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ntt_loops._kernel import abi, commands, flock, guarded, ioctls, mountinfo, processes, swaps, sysfs
+from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, processes, stacked, swaps, sysfs, users
 from ntt_loops._kernel.descriptors import open_descriptor
+from ntt_loops._kernel.programs import Programs
 
 if TYPE_CHECKING:
     import io
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
         Opener,
         PartitionNode,
         Process,
+        StackedDevice,
     )
 
 LOOP_CONTROL = "/dev/loop-control"
 
 
-class LinuxKernel:
+class LinuxKernel(Programs):
     """``Kernel`` by ioctl, sysfs and /proc. Needs read access to the nodes in /dev; CAP_SYS_ADMIN for partitions."""
 
     def __init__(self) -> None:
@@ -177,9 +179,17 @@ class LinuxKernel:
         """Return the partitions of a device."""
         return sysfs.partitions(number)
 
-    def mounts(self) -> list[Mount]:
-        """Return the mounts of block devices in every mount namespace."""
-        return mountinfo.block_mounts()
+    def mounts(self, *, only_ours: bool = False) -> list[Mount]:
+        """Return the mounts of block devices."""
+        return mountinfo.our_block_mounts() if only_ours else mountinfo.block_mounts()
+
+    def mount_points(self) -> list[bytes]:
+        """Return the mount points of this mount namespace."""
+        return [line.mount_point for line in mountinfo.read("self")]
+
+    def users(self, rdevs: frozenset[int]) -> list[Opener]:
+        """Return the processes that work on file systems of these devices."""
+        return users.of_file_systems(rdevs)
 
     def openers(self, rdevs: frozenset[int], *, pid: int | None = None) -> list[Opener]:
         """Return the processes that have one of these devices open."""
@@ -199,9 +209,9 @@ class LinuxKernel:
         found = ((number, _backing_rdev(number)) for number in sysfs.bound_numbers())
         return [(number, rdev) for number, rdev in found if rdev is not None and rdev in rdevs]
 
-    def unmount(self, mount_point: bytes, *, within: float) -> None:
-        """Run umount(8)."""
-        commands.umount(mount_point, within=within)
+    def stacked(self, name: str) -> StackedDevice | None:
+        """Return a dm or md device."""
+        return stacked.look(name)
 
     def file_id(self, path: bytes, *, within: float | None = None) -> tuple[int, int]:
         """stat(2)."""

@@ -113,3 +113,32 @@ class Opener:
     path: bytes
     #: Which of the devices it is.
     rdev: int
+
+
+@attrs.frozen
+class Probe:
+    """What blkid(8) found on a device, in its words; empty where it found nothing, or more than one thing."""
+
+    #: ``ext4``, ``LVM2_member``...
+    type: str = ""
+    #: ``filesystem``, ``raid``, ``crypto`` or ``other``.
+    usage: str = ""
+    #: The kind of partition table: ``dos``, ``gpt``, ``mac``...
+    table: str = ""
+    version: str = ""
+
+
+@attrs.frozen
+class StackedDevice:
+    """A device-mapper or md device."""
+
+    #: ``dm-3``, ``md127``.
+    name: str
+    #: The name that its own tool knows it by: ``vg-home``; that of md is the kernel's.
+    own_name: str
+    #: The device numbers of the disk and of its partitions.
+    rdevs: frozenset[int]
+    #: The device numbers of what it stands on.
+    slaves: frozenset[int]
+    #: The kernel names of what stands on it or on one of its partitions.
+    holders: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ntt_loops._medium.candidates import Medium
+from ntt_loops._medium.idle import release_idle
 from ntt_loops._medium.listing import AttachmentState, MediumState, list_media
 from ntt_loops._medium.plan import Scope
 from ntt_loops._medium.release import release_device, release_medium
@@ -33,6 +34,7 @@ __all__ = [
     "SweepReport",
     "list_media",
     "release_device",
+    "release_idle",
     "release_medium",
     "sweep",
 ]

@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING, Self
 import attrs
 
 from ntt_loops._kernel.values import PartitionNode
+from ntt_loops.testing._contents import Contents
 from ntt_loops.testing._device import Device, Use
 from ntt_loops.testing._failures import failure
 from ntt_loops.testing._processes import Processes
 from ntt_loops.testing._storage import Storage
-from ntt_loops.testing._users import Users
+from ntt_loops.testing._users import Stacked, Users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from ntt_loops.testing._names import Where
 
 _LOOP_MAJOR = 7
 _PARTITION_MAJOR = 259
+_MAPPER_MAJOR = 253
 #: Minor numbers have 20 bits.
 _NUMBERS = 1 << 20
 
@@ -48,10 +52,14 @@ class Machine:
         self.processes = Processes()
         self.storage = Storage()
         self.users = Users()
+        self.contents = Contents()
+        #: The options of mounts, by mount point.
+        self.options: dict[bytes, str] = {}
         self.devices: dict[int, Device] = {}
         self._left_behind: list[tuple[Device, Use]] = []
         self._diskseqs = itertools.count(1)
         self._minors = itertools.count(0)
+        self._mapped = itertools.count(0)
         for number in range(self._first_devices):
             self._make(number)
 
@@ -82,9 +90,9 @@ class Machine:
         """Whether what a device is bound to does not answer."""
         return device.binding is not None and self.storage.is_hung(device.binding.backing.path())
 
-    def ask(self, device: Device, within: float | None) -> None:
+    def ask(self, device: Device | Stacked, within: float | None) -> None:
         """Touch the backing file of a device."""
-        if device.binding is not None:
+        if isinstance(device, Device) and device.binding is not None:
             self.storage.ask(device.binding.backing.path(), within)
 
     def would_hang_at_close_of(self, device: Device, use: Use) -> bool:
@@ -122,6 +130,25 @@ class Machine:
         if number not in self.devices:
             raise failure(errno.ENOENT, path)
         return self.devices[number]
+
+    def split(self, where: Where) -> tuple[Device, int | None]:
+        """Return a device and the number of a partition, if one is meant."""
+        number, partition = (where, None) if isinstance(where, int) else where
+        return self.existing(number), partition
+
+    def stack(self, name: str, places: Sequence[Where | str]) -> None:
+        """Put a device-mapper device on others."""
+        below = []
+        for device, partition in (self.split(one) for one in places if not isinstance(one, str)):
+            use = Use(partition, claim=("device-mapper", name))
+            device.open(use)
+            below.append((device, use))
+        lower = [self.users.stacked[one] for one in places if isinstance(one, str)]
+        minor = next(self._mapped)
+        stacked = Stacked(f"dm-{minor}", name, os.makedev(_MAPPER_MAJOR, minor), below, lower)
+        for one in lower:
+            one.upper.append(stacked)
+        self.users.stacked[name] = stacked
 
     def free_number(self) -> int:
         """LOOP_CTL_GET_FREE: the lowest device that is not bound, else a new one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from ntt_loops.testing._handle import MemoryHandle, opened, own
 from ntt_loops.testing._lock import MemoryLock
 from ntt_loops.testing._machine import Machine
 from ntt_loops.testing._names import node_name
+from ntt_loops.testing._programs import Programs
 from ntt_loops.testing._sight import Sight
 from ntt_loops.testing._world import RestOfTheWorld
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel.values import LoopConfig, Process
 
 
-class MemoryKernel(Sight, RestOfTheWorld):
+class MemoryKernel(Sight, Programs, RestOfTheWorld):
     """A ``Kernel`` whose loop devices exist in memory only; images are real files.
 
     Args:
@@ -172,19 +172,6 @@ class MemoryKernel(Sight, RestOfTheWorld):
         """BLKPG_DEL_PARTITION."""
         with self._machine:
             own(handle).device.delete_partition(partition)
-
-    # -- who uses it
-
-    def unmount(self, mount_point: bytes, *, within: float) -> None:
-        """Do what umount(8) does, and say what it says."""
-        with self._machine as machine:
-            entry = machine.users.mount_at(mount_point, ours=True)
-            if entry is None:
-                raise OSError(errno.EBUSY, f"umount: {os.fsdecode(mount_point)}: not mounted.")
-            machine.ask(entry.device, within)
-            if entry.is_busy:
-                raise OSError(errno.EBUSY, f"umount: {os.fsdecode(mount_point)}: target is busy.")
-            machine.users.end(entry)
 
     # -- images
 
