@@ -50,7 +50,7 @@ def clean(medium: str, root: Path, timeout: float) -> Exit:
 def why_kept(state: MediumState, root: Path, idle_seconds: float) -> Iterator[str]:
     """Tell what speaks against unmounting a medium that nobody named; nothing where it is idle."""
     for one in state.attachments:
-        if one.owner_is_alive:
+        if one.made_by == "scoped" and one.owner_is_alive:  # what is kept may outlive its maker
             yield f"{one.device} is that of process {one.owner_pid}"
         if one.made_by != "foreign" and (one.age_seconds is None or one.age_seconds < idle_seconds):
             yield f"{one.device} was attached less than {idle_seconds:.0f} s ago"

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = ROOT / "examples" / "ntt"
-LONGEST_SECONDS: Final = 60.0
+LONGEST_SECONDS: Final = 30.0
 
 
 def start(
     name: str, *arguments: str | os.PathLike[str], environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
-    """Start a program in a process group of its own, as a terminal does."""
+    """Start a program of examples/ntt, or another by its path, in a process group of its own, as a terminal does."""
     interpreter = ["bash"] if name.endswith(".sh") else [sys.executable, "-X", "dev"]
     return subprocess.Popen(
         [*interpreter, EXAMPLES / name, *arguments],
@@ -31,6 +31,21 @@ def start(
         text=True,
         start_new_session=True,
     )
+
+
+def start_changed(
+    folder: Path,
+    change: str,
+    name: str,
+    *arguments: str | os.PathLike[str],
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
+    """Start a program with some Python run before it, in the same process."""
+    script = folder / "changed.py"
+    lines = ["import runpy, sys", f"sys.path.insert(0, {str(ROOT)!r})", change]
+    run_it = f"runpy.run_path({str(EXAMPLES / name)!r}, run_name='__main__')"
+    script.write_text("\n".join([*lines, run_it, ""]))
+    return start(str(script), *arguments, environment=environment)
 
 
 def run(
@@ -59,7 +74,7 @@ def stopped_at(folder: Path, name: str, word: str) -> dict[str, str]:
         folder,
         name,
         f"""case "$*" in
-*{word}*) echo $$ >"{note}.new"; mv "{note}.new" "{note}"; exec sleep 60;;
+*"{word}"*) echo $$ >"{note}.new"; mv "{note}.new" "{note}"; exec sleep 60;;
 esac""",
     )
 
