@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from examples.ntt.common.lvm import volume_group
-from tests.support import disks, oracle
-from tests.support.disks import MIB
+from tests.support import ntt_disks, oracle
+from tests.support.ntt_disks import MIB
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def volume(tmp_path: Path) -> Path:
     """A physical volume."""
-    return disks.lvm(tmp_path / "pv", "vg-1983", ["root", "home.old"])
+    return ntt_disks.lvm(tmp_path / "pv", "vg-1983", ["root", "home.old"])
 
 
 def test_group_and_volumes_are_those_that_lvm_made(volume: Path) -> None:
@@ -32,11 +32,11 @@ def test_group_and_volumes_are_those_that_lvm_made(volume: Path) -> None:
 def test_it_is_found_in_a_partition(volume: Path) -> None:
     """The volume begins where the partition does."""
     script = "label: dos\nsize=4MiB, type=83\nsize=18MiB, type=8e\n"
-    disk = disks.make_disk(volume.with_name("disk.img"), script, {2: volume})
-    found = volume_group(disk, disks.starts_bytes(disk)[2])
+    disk = ntt_disks.make_disk(volume.with_name("disk.img"), script, {2: volume})
+    found = volume_group(disk, ntt_disks.starts_bytes(disk)[2])
     assert found is not None
     assert found.vg_name == "vg-1983"
-    assert volume_group(disk, disks.starts_bytes(disk)[1]) is None
+    assert volume_group(disk, ntt_disks.starts_bytes(disk)[1]) is None
 
 
 def test_metadata_go_on_at_the_beginning_of_their_area(volume: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import disks, ntt, ntt_media, oracle
+from tests.support import ntt, ntt_disks, ntt_media, oracle
 from tests.support.images import make_image
 from tests.support.media import by_losetup, is_bound, new_hash
 from tests.support.ntt_media import BUSY, DONE, ERROR, FILES, INTERRUPTED, MORE, USAGE, answer_of, mount_helper
@@ -64,10 +64,10 @@ def test_what_is_not_mounted_is_listed_with_its_reason(tmp_path: Path, root: Pat
     """Swap, an LVM member with its group, one without, garbage, an extended container; one file system: single."""
     swap, empty, noise = (tmp_path / name for name in ("swap", "empty", "noise"))
     for path, size in ((swap, 1), (noise, 1)):
-        path.write_bytes(bytes(size * disks.MIB))
+        path.write_bytes(bytes(size * ntt_disks.MIB))
     oracle.run("mkswap", "-q", swap)
     noise.write_bytes(b"noise" * 1000)
-    disks.lvm(empty, "vg-none", [])
+    ntt_disks.lvm(empty, "vg-none", [])
     with empty.open("r+b") as file:
         file.seek(4096)
         file.write(bytes(4096))
@@ -79,9 +79,9 @@ type=5
 size=16MiB, type=8e
 size=1MiB, type=83
 """
-    volume = disks.lvm(tmp_path / "pv", "vg-old", ["root"])
-    contents = {1: disks.ext4(tmp_path / "one", FILES), 2: swap, 3: volume, 5: empty, 6: noise}
-    image = disks.make_disk(tmp_path / f"{new_hash()}.img", script, contents, size_bytes=64 * disks.MIB)
+    volume = ntt_disks.lvm(tmp_path / "pv", "vg-old", ["root"])
+    contents = {1: ntt_disks.ext4(tmp_path / "one", FILES), 2: swap, 3: volume, 5: empty, 6: noise}
+    image = ntt_disks.make_disk(tmp_path / f"{new_hash()}.img", script, contents, size_bytes=64 * ntt_disks.MIB)
     answer = ntt_media.mount(image, root)
     statuses = {one["num"]: one["status"] for one in answer["partitions"]}
     assert statuses == {1: "ok", 2: "swap", 3: "lvm_detected", 4: "extended", 5: "lvm_no_metadata", 6: "failed"}
@@ -96,7 +96,7 @@ size=1MiB, type=83
 def test_a_partition_behind_the_end_is_never_mounted(tmp_path: Path, root: Path) -> None:
     """The image is shorter than its disk was: what fits is mounted, the rest is truncated."""
     image = ntt_media.two_partitions(tmp_path)
-    os.truncate(image, disks.starts_bytes(image)[2] + disks.MIB)
+    os.truncate(image, ntt_disks.starts_bytes(image)[2] + ntt_disks.MIB)
     answer = ntt_media.mount(image, root)
     assert [(one["num"], one["status"]) for one in answer["partitions"]] == [(1, "ok"), (2, "truncated")]
     assert ntt_media.mounts_below(root) == [root / image.stem]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from tests.support import disks, ntt, oracle
+from tests.support import ntt, ntt_disks, oracle
 from tests.support.images import make_image
 from tests.support.media import new_hash
 
@@ -37,20 +37,20 @@ def whole_disk(folder: Path) -> Path:
 
 def two_partitions(folder: Path) -> Path:
     """Make a medium with an ext4 in each of two partitions."""
-    contents = {1: disks.ext4(folder / "one", FILES), 2: disks.ext4(folder / "two", MORE)}
-    return disks.make_disk(folder / f"{new_hash()}.img", disks.TWO, contents)
+    contents = {1: ntt_disks.ext4(folder / "one", FILES), 2: ntt_disks.ext4(folder / "two", MORE)}
+    return ntt_disks.make_disk(folder / f"{new_hash()}.img", ntt_disks.TWO, contents)
 
 
 def ext4_and_xfs(folder: Path) -> Path:
     """Make a medium with an ext4 and an xfs, by GPT."""
-    contents = {1: disks.ext4(folder / "one", FILES), 2: disks.xfs(folder / "two", MORE)}
+    contents = {1: ntt_disks.ext4(folder / "one", FILES), 2: ntt_disks.xfs(folder / "two", MORE)}
     script = "label: gpt\nsize=8MiB\nsize=300MiB\n"
-    return disks.make_disk(folder / f"{new_hash()}.img", script, contents, size_bytes=320 * disks.MIB)
+    return ntt_disks.make_disk(folder / f"{new_hash()}.img", script, contents, size_bytes=320 * ntt_disks.MIB)
 
 
 def garbage(folder: Path) -> Path:
     """Make a medium in which nothing can be mounted."""
-    return make_image(folder / f"{new_hash()}.img", fs=None, size_bytes=disks.MIB)
+    return make_image(folder / f"{new_hash()}.img", fs=None, size_bytes=ntt_disks.MIB)
 
 
 def mount_helper(*arguments: str | os.PathLike[str], root: Path, **options: Any) -> subprocess.CompletedProcess[str]:
