@@ -32,7 +32,7 @@ from ntt_loops import holders, list_media, sweep, unmount_medium
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ntt_loops import MediumState
+    from ntt_loops import Holder, MediumState
 
 
 def clean(medium: str, root: Path, timeout: float) -> Exit:
@@ -54,9 +54,12 @@ def why_kept(state: MediumState, root: Path, idle_seconds: float) -> Iterator[st
             yield f"{one.device} is that of process {one.owner_pid}"
         if one.made_by != "foreign" and (one.age_seconds is None or one.age_seconds < idle_seconds):
             yield f"{one.device} was attached less than {idle_seconds:.0f} s ago"
-        for holder in holders(one.device):
-            if holder.kind != "mount" or not Path(holder.where).is_relative_to(root / state.medium):
-                yield str(holder)
+        yield from (str(holder) for holder in holders(one.device) if not _is_mount_below(root / state.medium, holder))
+
+
+def _is_mount_below(folder: Path, holder: Holder) -> bool:
+    """Whether it is a mount of the medium itself, and not in another mount namespace."""
+    return holder.kind == "mount" and holder.pid is None and Path(holder.where).is_relative_to(folder)
 
 
 def clean_idle(root: Path, idle_seconds: float, timeout: float) -> None:
@@ -94,7 +97,7 @@ def main() -> Exit:
     media = [checked_hash(one) for one in arguments.hashes]
     results = [clean(medium, arguments.root, arguments.timeout) for medium in media]
     if not media:
-        clean_idle(arguments.root, arguments.idle, arguments.timeout)
+        clean_idle(arguments.root.resolve(), arguments.idle, arguments.timeout)
     sweep_up(arguments.under)
     return worst(results)
 

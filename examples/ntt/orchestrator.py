@@ -8,8 +8,9 @@
 
 Each IMAGES/HASH.img is mounted (mount), its files are copied to WORK/out/HASH by several threads (copy), it is
 unmounted (unmount), packed and deleted (archive). A partition that cannot be mounted is noted and left to the archive,
-which holds all of the image. A stage that fails is tried again; a medium that fails in all tries
-is unmounted, the others go on. Several orchestrators may run at once: a medium belongs to one of them.
+which holds all of the image; a medium of which nothing can be mounted fails, and waits for somebody who looks at it. A
+stage that fails is tried again; a medium that fails in all tries is unmounted, the others go on. Several orchestrators
+may run at once: a medium belongs to one of them.
 
 WORK/state/HASH.json tells which stages are done and what failed, WORK/out/HASH.sha256 is for ``sha256sum -c`` in
 WORK/out. Exit status: 0 all media are done; 1 some failed; 75 some are in use, or another orchestrator has them, and

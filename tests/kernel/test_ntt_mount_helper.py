@@ -114,11 +114,26 @@ def test_a_zip_disk_has_its_offset(tmp_path: Path, root: Path) -> None:
 
 
 def test_nothing_to_mount_is_an_error_with_mount_s_own_words(tmp_path: Path, root: Path) -> None:
-    """It ends with 1; no device, no mount, no folder is left."""
+    """It ends with 1, and the answer says what was found; no device, no mount, no folder is left."""
     image = ntt_media.garbage(tmp_path)
     done = mount_helper("mount", image.stem, image, root=root)
-    assert (done.returncode, done.stdout) == (ERROR, "")
+    assert done.returncode == ERROR
     assert "mount: " in done.stderr
+    (whole,) = (answer := answer_of(done))["partitions"]
+    assert (answer["layout"], whole["num"], whole["mount"], whole["status"]) == ("single", None, "", "failed")
+    assert answer.keys() == {"layout", "partitions"}
+    ntt_media.assert_nothing_of(image, root)
+
+
+def test_what_cannot_be_mounted_at_all_is_listed(tmp_path: Path, root: Path) -> None:
+    """A disk of nothing but LVM: it ends with 1, and the answer has its group."""
+    volume = ntt_disks.lvm(tmp_path / "pv", "vg-old", ["root"])
+    image = tmp_path / f"{new_hash()}.img"
+    ntt_disks.make_disk(image, "label: dos\nsize=16MiB, type=8e\n", {1: volume})
+    done = mount_helper("mount", image.stem, image, root=root)
+    assert done.returncode == ERROR
+    (only,) = (answer := answer_of(done))["partitions"]
+    assert (answer["layout"], only["status"], only["lvm"]["vg_name"]) == ("multi", "lvm_detected", "vg-old")
     ntt_media.assert_nothing_of(image, root)
 
 
