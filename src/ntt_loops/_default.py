@@ -6,10 +6,12 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from ntt_loops._loops import RUN_DIR, Loops, World
+from ntt_loops._loops import RUN_DIR, Loops
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ntt_loops._mounts import World
 
 
 class DefaultLoops(Loops):
@@ -46,5 +48,10 @@ attach_kept = DEFAULT.attach_kept
 release = DEFAULT.release
 release_all = DEFAULT.release_all
 sweep = DEFAULT.sweep
+list_devices = DEFAULT.list_devices
 list_media = DEFAULT.list_media
 holders = DEFAULT.holders
+mounted = DEFAULT.mounted
+mount_medium = DEFAULT.mount_medium
+mounted_medium = DEFAULT.mounted_medium
+unmount_medium = DEFAULT.unmount_medium

@@ -242,20 +242,31 @@ def kernel_errors(**facts: Any) -> Iterator[None]:
 
 
 class MountError(NttLoopsError, OSError):
-    """mount(8) or umount(8) failed.
+    """Something was not mounted or not unmounted: mount(8) or umount(8) failed, or the mount point cannot be one.
 
     Attributes:
         partition: The device or partition concerned, such as ``/dev/loop7p1``.
         text: What the program said.
+        partitions: Where nothing of a medium could be mounted: what was found of it, and why each was not
+            (``tuple[MountedPartition, ...]``).
     """
 
     _errno = errno.EIO
 
     partition: str | None
     text: str
+    partitions: tuple[Any, ...]
 
-    def __init__(self, message: str, *, partition: str | None = None, text: str = "", **facts: Any) -> None:
-        super().__init__(message, partition=partition, text=text, **facts)
+    def __init__(
+        self,
+        message: str,
+        *,
+        partition: str | None = None,
+        text: str = "",
+        partitions: tuple[Any, ...] = (),
+        **facts: Any,
+    ) -> None:
+        super().__init__(message, partition=partition, text=text, partitions=partitions, **facts)
 
 
 class MountTimeoutError(MountError, TimeoutError):

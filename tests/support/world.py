@@ -30,6 +30,9 @@ Where: TypeAlias = int | tuple[int, int]
 Content: TypeAlias = Literal["pattern", "ext4", "swap"]
 Ability: TypeAlias = Literal["swap", "device mapper", "mount namespaces"]
 
+#: Start and length in sectors, and the type of a partition in an MBR.
+Place: TypeAlias = tuple[int, int, int]
+
 IMAGE_BYTES = 2 * 1024 * 1024
 PLAIN = LoopConfig(b"contract")
 
@@ -191,6 +194,10 @@ class World(abc.ABC):
         self.clear_alone(one.handle)
         one.handle.close()
         self.wait_until_gone(one)
+
+    @abc.abstractmethod
+    def table_image(self, *places: Place) -> Path:
+        """Make an image with an MBR of these partitions, the first one number 1."""
 
     # -- what others do
 

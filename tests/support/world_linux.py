@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._kernel.linux import LinuxKernel
 from ntt_loops._kernel.values import SECTOR_BYTES
-from tests.support import guard, oracle, rawloop
+from tests.support import guard, oracle, rawloop, tables
 from tests.support.images import make_image
 from tests.support.needs import find_tool, require_tool
-from tests.support.world import IMAGE_BYTES, Ability, Attached, Content, Elsewhere, Mounted, Where, World
+from tests.support.world import IMAGE_BYTES, Ability, Attached, Content, Elsewhere, Mounted, Place, Where, World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,12 @@ class LinuxWorld(World):
         if content == "swap":
             path.chmod(0o600)
             oracle.run(require_tool("mkswap"), path)
+        return path
+
+    def table_image(self, *places: Place) -> Path:
+        """Write the MBR."""
+        path = self.image()
+        tables.write(path, tables.mbr(*places))
         return path
 
     def new_number(self) -> int:

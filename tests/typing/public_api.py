@@ -14,6 +14,7 @@ from ntt_loops import (
     AttachError,
     AttachmentState,
     DeviceBusyError,
+    DeviceState,
     ForgottenRecord,
     GoneDevice,
     Holder,
@@ -32,6 +33,8 @@ from ntt_loops import (
     LoopUnavailableError,
     MediumError,
     MediumState,
+    MountedMedium,
+    MountedPartition,
     MountError,
     MountTimeoutError,
     NttLoopsError,
@@ -42,10 +45,15 @@ from ntt_loops import (
     attach_kept,
     attached,
     holders,
+    list_devices,
     list_media,
+    mount_medium,
+    mounted,
+    mounted_medium,
     release,
     release_all,
     sweep,
+    unmount_medium,
 )
 from ntt_loops.testing import MemoryKernel, in_memory
 
@@ -111,7 +119,8 @@ def a_device(device: LoopDevice) -> dict[str, Any]:
 
 def the_archiver(device: LoopDevice) -> int:
     """Release by device, by id and by path, and read the report."""
-    assert_type(release(device, timeout=1), None)
+    assert_type(release(device, timeout=1), ReleaseReport)
+    assert_type(release("/dev/loop7", unmount=True), ReleaseReport)
     report: ReleaseReport = release_all("536a933b4481f605fcd44615740a9025", unmount=True, timeout=30.0)
     assert_type(release_all(IMAGE), ReleaseReport)
     released: tuple[ReleasedDevice, ...] = report.released
@@ -161,10 +170,50 @@ def the_listings() -> list[str]:
             state.age_seconds,
         )
         log.info("%s %s %s %s %s", state.device, state.image, made_by, unknown, state.is_stuck)
+    devices: list[DeviceState] = list_devices() + list_devices("/dev/loop7", timeout=1.0)
+    for one in devices:
+        more: tuple[str | None, bool | None, tuple[Holder, ...]] = (one.medium, one.is_armed, one.holders)
+        log.info("%s %s", one.to_dict(), more)
     found: list[Holder] = holders("/dev/loop7p1") + holders(Path("/dev/loop7"))
     pids: list[int | None] = [one.pid for one in found]
     log.info("%s", pids)
     return [f"{one.kind} {one.command} {one.where}: {one.hint}" for one in found]
+
+
+def a_mount(device: LoopDevice, folder: Path) -> list[str]:
+    """Mount a device, a partition, or what a path names, at a place of one's own or not."""
+    with mounted(device) as point, mounted(device.partition(1), folder, fstype="ext4", timeout=5.0):
+        assert_type(point, Path)
+    with mounted("/dev/loop7p1", at="/mnt/x") as other:
+        return [one.name for one in other.iterdir()]
+
+
+def a_medium() -> MountedPartition | None:
+    """Mount a whole medium, and unmount it."""
+    medium: MountedMedium = mount_medium(IMAGE, medium="536a", root="/mnt/ntt", timeout=60)
+    with mounted_medium(IMAGE, root=Path("/mnt/ntt")) as same:
+        assert_type(same, MountedMedium)
+    layout: Literal["single", "multi"] = medium.layout
+    facts: tuple[str, Path, Path, int, bool, bool] = (
+        medium.medium,
+        medium.image,
+        medium.mount_point,
+        medium.offset_bytes,
+        medium.hybrid,
+        medium.is_new,
+    )
+    devices: tuple[LoopDevice, ...] = medium.devices
+    log.info("%s %s %s %s", layout, facts, devices, medium.to_dict())
+    for one in medium.partitions:
+        number: int | None = one.number
+        point: Path | None = one.mount_point
+        words: tuple[str, str, str, str] = (one.device, one.fstype, one.error, one.type)
+        sizes: tuple[int, int] = (one.start_bytes, one.size_bytes)
+        log.info("%s %s %s %s %s", number, point, words, sizes, one.to_dict())
+        if one.status == "failed":
+            return one
+    assert_type(unmount_medium("536a", root="/mnt/ntt", timeout=5), ReleaseReport)
+    return None
 
 
 def every_error(work: Callable[[], None]) -> dict[str, Any]:
@@ -190,7 +239,7 @@ def every_error(work: Callable[[], None]) -> dict[str, Any]:
     except (MountTimeoutError, MountError) as error:
         partition: str | None = error.partition
         text: str = error.text
-        facts = partition, text
+        facts = partition, text, error.partitions
     except NttLoopsError as error:
         return error.to_dict()
     return {"facts": facts}

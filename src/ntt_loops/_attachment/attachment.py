@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ntt_loops._attachment.attach import Attacher, Request
-from ntt_loops._attachment.holders import find_holders, other_holder, say
+from ntt_loops._attachment.attach import Attacher
+from ntt_loops._attachment.binding import Request
 from ntt_loops._attachment.identity import Identity
 from ntt_loops._attachment.image import Extent, open_image
+from ntt_loops._attachment.leaving import not_written, still_busy, wait_gone
 from ntt_loops._attachment.naming import check_medium, medium_of
-from ntt_loops._backoff import Deadline, wait_until
-from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, NttLoopsError, kernel_errors
+from ntt_loops._backoff import Deadline
+from ntt_loops.errors import LedgerError, NttLoopsError, kernel_errors
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ntt_loops._attachment.attach import Binding
+    from ntt_loops._attachment.binding import Binding
     from ntt_loops._attachment.device import LoopDevice
     from ntt_loops._attachment.holders import Holder
     from ntt_loops._kernel import Kernel
@@ -183,18 +184,27 @@ class LoopAttachment:
             finally:
                 binding.handle.close()
             with kernel_errors(medium=self.medium, device=binding.device):
-                holders = _wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
+                holders = wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
                 self._write_down(binding, deadline, is_gone=not holders)
         except BaseException as error:
             if write_error is not None:  # the kernel says it only once, so it must not be lost
-                error.add_note(str(_not_written(binding.device, write_error)))
+                error.add_note(str(not_written(binding.device, write_error)))
             raise
         finally:
             self._forget()
         if write_error is not None:
-            raise _not_written(binding.device, write_error) from write_error
+            raise not_written(binding.device, write_error) from write_error
         if holders:
-            raise _still_busy(binding.device, holders)
+            raise still_busy(binding.device, holders)
+
+    def hand_over(self) -> None:
+        """Let the device go, to what is mounted from it: it goes with its last mount, and is on record until then."""
+        binding = self._binding
+        if binding is None or self._pid != os.getpid():
+            return
+        binding.handle.close()
+        self._write_down(binding, Deadline.after(self._options.timeout), is_gone=False)
+        self._forget()
 
     def _flush(self, binding: Binding) -> OSError | None:
         if binding.device.read_only:
@@ -224,29 +234,3 @@ class LoopAttachment:
                 error,
                 extra={"medium": self.medium, "device": str(binding.device)},
             )
-
-
-def _wait_gone(kernel: Kernel, identity: Identity, deadline: Deadline) -> list[Holder]:
-    """Ask sysfs until the attachment is gone; return who keeps it where it is not."""
-    if wait_until(lambda: not identity.is_bound(kernel), deadline):
-        return []
-    found = find_holders(kernel, identity.number)
-    if not identity.is_bound(kernel):
-        return []
-    return found or [other_holder(kernel, identity.number, "unknown")]
-
-
-def _still_busy(device: LoopDevice, holders: list[Holder]) -> DeviceBusyError:
-    message = (
-        f"{device} (medium {device.medium}, {device.image}) is still in use: {say(holders)}; "
-        "it was let go here and is detached by the kernel after its last user"
-    )
-    return DeviceBusyError(message, medium=device.medium, device=device, image=device.image, holders=tuple(holders))
-
-
-def _not_written(device: LoopDevice, error: OSError) -> ImageWriteError:
-    message = (
-        f"what was written to {device} may not be in {device.image} (medium {device.medium}): {error.strerror}; "
-        "do not use the image as it is"
-    )
-    return ImageWriteError(message, medium=device.medium, device=device, image=device.image, errno=error.errno)

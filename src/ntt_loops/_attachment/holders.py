@@ -80,18 +80,19 @@ def find_holders_of(kernel: Kernel, numbers: Iterable[int]) -> dict[int, list[Ho
     rdevs = frozenset(nodes)
     if not found:
         return found
-    for mount in kernel.mounts():
-        if mount.rdev in rdevs:
-            found[nodes[mount.rdev].number].append(_of_mount(mount, nodes[mount.rdev].path))
-    for rdev, path in kernel.swaps():
-        if rdev in rdevs:
-            found[nodes[rdev].number].append(_of_swap(path, nodes[rdev].path))
+    for mount in (one for one in kernel.mounts() if one.rdev in rdevs):
+        found[nodes[mount.rdev].number].append(_of_mount(mount, nodes[mount.rdev].path))
+    for rdev, path in (one for one in kernel.swaps() if one[0] in rdevs):
+        found[nodes[rdev].number].append(_of_swap(path, nodes[rdev].path))
     for number, holders in found.items():
         holders += [_of_stacked(kernel, number, name, own) for name, own in kernel.sysfs_holders(number)]
     for other, rdev in kernel.loops_on(rdevs):
         found[nodes[rdev].number].append(_of_loop(kernel, other, nodes[rdev].path))
     for opener in kernel.openers(rdevs):
-        found[nodes[opener.rdev].number].append(_of_opener(opener, nodes[opener.rdev].path))
+        found[nodes[opener.rdev].number].append(_of_opener(opener, nodes[opener.rdev].path, "has it open: close it"))
+    is_mounted = any(one.kind == "mount" for holders in found.values() for one in holders)
+    for user in kernel.users(rdevs) if is_mounted else ():
+        found[nodes[user.rdev].number].append(_of_opener(user, nodes[user.rdev].path, "works there: leave the folder"))
     return found
 
 
@@ -138,9 +139,9 @@ def _of_loop(kernel: Kernel, other: int, node: str) -> Holder:
     return Holder(node, "loop", None, "", above, f"losetup -d {above}")
 
 
-def _of_opener(opener: Opener, node: str) -> Holder:
+def _of_opener(opener: Opener, node: str, what: str) -> Holder:
     is_this = opener.pid == os.getpid()
-    hint = "this very process has it open: close it" if is_this else f"wait for it, or kill {opener.pid}"
+    hint = f"this very process {what}" if is_this else f"wait for it, or kill {opener.pid}"
     return Holder(node, "process", opener.pid, opener.command, os.fsdecode(opener.path), hint)
 
 

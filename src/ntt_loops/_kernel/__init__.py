@@ -15,7 +15,10 @@ from ntt_loops._kernel.values import (
     Mount,
     Opener,
     PartitionNode,
+    Probe,
     Process,
+    StackedDevice,
+    TableEntry,
 )
 
 __all__ = [
@@ -28,6 +31,9 @@ __all__ = [
     "Mount",
     "Opener",
     "PartitionNode",
+    "Probe",
     "Process",
+    "StackedDevice",
     "StuckError",
+    "TableEntry",
 ]

@@ -1,37 +1,154 @@
-"""System programs that do what is not this library's subject."""
+"""System programs that do what is not this library's subject.
+
+No text of theirs decides whether something worked: where it matters, whoever calls asks the kernel.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
+import signal
 import subprocess
+from typing import TYPE_CHECKING, NamedTuple
 
 from ntt_loops._kernel import guarded
+from ntt_loops._kernel.descriptors import above_stdio
 from ntt_loops._kernel.protocol import StuckError
+from ntt_loops._kernel.values import SECTOR_BYTES, Probe, TableEntry
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Sequence
+
+#: A killed program ends at once, unless it sleeps in the kernel.
+_KILLED_SECONDS = 0.5
+
+
+class Ended(NamedTuple):
+    """How a program ended."""
+
+    status: int
+    output: bytes
+    #: What it said on stderr, or its exit status where it said nothing.
+    text: str
 
 
 def umount(mount_point: bytes, *, within: float) -> None:
     """Run umount(8) on a mount point, never lazily.
 
-    ``-c`` keeps it from walking the path, which may lie on storage that does not answer; no text of its is read to
-    decide anything.
+    ``-c`` keeps it from walking the path, which may lie on storage that does not answer.
     """
-    command = [b"umount", b"-c", b"--", mount_point]
+    ended = _run([b"umount", b"-c", b"--", mount_point], within, package="mount or util-linux")
+    if ended.status != 0:
+        raise OSError(errno.EBUSY, ended.text)
+
+
+def mount(node: bytes, mount_point: bytes, *, fstype: str, options: str, within: float) -> None:
+    """Run mount(8). A mount helper that it started is killed with it."""
+    command = [b"mount", b"-t", fstype.encode(), b"-o", options.encode(), b"--", node, mount_point]
+    ended = _run(command, within, package="mount or util-linux")
+    if ended.status != 0:
+        raise OSError(errno.EIO, ended.text)
+
+
+#: blkid's exit status where it found nothing, and where it found several things that exclude each other.
+_NOTHING, _AMBIVALENT = 2, 8
+
+
+def blkid(node: bytes, *, offset_bytes: int, within: float) -> Probe:
+    """Run blkid(8) on the device itself, never on what it remembers of it."""
+    command = [b"blkid", b"-p", b"-o", b"export", b"-O", b"%d" % offset_bytes, b"--", node]
+    ended = _run(command, within, package="util-linux")
+    if ended.status in (_NOTHING, _AMBIVALENT):
+        return Probe()
+    if ended.status != 0:
+        raise OSError(errno.EIO, ended.text)
+    found = dict(line.split("=", 1) for line in os.fsdecode(ended.output).splitlines() if "=" in line)
+    names = ("TYPE", "USAGE", "PTTYPE", "VERSION")
+    return Probe(*(found.get(name, "") for name in names))
+
+
+def stop_stacked(name: str, own_name: str, *, within: float) -> None:
+    """Run dmsetup(8) or mdadm(8)."""
+    if name.startswith("dm-"):
+        ended = _run([b"dmsetup", b"remove", b"--", os.fsencode(own_name)], within, package="dmsetup")
+    else:
+        ended = _run([b"mdadm", b"--stop", b"/dev/" + os.fsencode(name)], within, package="mdadm")
+    if ended.status != 0:
+        raise OSError(errno.EBUSY, ended.text)
+
+
+#: A byte that partx(8) does not print as it is.
+_ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
+
+
+def partition_table(device: io.FileIO, *, within: float) -> list[TableEntry]:
+    """Run partx(8) on an open device; it fails alike where there is no table and where one cannot be read.
+
+    It counts in 512 bytes, whatever the device's sector is (F55).
+    """
+    ended = _partx(device, b"--raw", b"--noheadings", b"--output", b"NR,START,SECTORS,TYPE,SCHEME", within=within)
+    return [] if ended.status != 0 else [_table_entry(line) for line in ended.output.splitlines()]
+
+
+def _table_entry(line: bytes) -> TableEntry:
+    number, start, sectors, *words = line.split(b" ")
+    name, scheme = (os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), word)) for word in words)
+    return TableEntry(int(number), int(start) * SECTOR_BYTES, int(sectors) * SECTOR_BYTES, name, scheme)
+
+
+def add_partitions(device: io.FileIO, first: int, last: int, *, within: float) -> None:
+    """Run ``partx --add``, which goes on after a partition that the kernel refuses."""
+    _partx(device, b"--add", b"--nr", b"%d:%d" % (first, last), within=within)
+
+
+def _partx(device: io.FileIO, *options: bytes, within: float) -> Ended:
+    """Run partx(8) on the very device that is open here, whatever its node is by now."""
+    with above_stdio(device) as passed:
+        node = b"/proc/self/fd/%d" % passed.fileno()
+        return _run([b"partx", *options, b"--", node], within, package="util-linux", passed=(passed.fileno(),))
+
+
+def _run(command: Sequence[bytes], within: float, *, package: str, passed: Sequence[int] = ()) -> Ended:
+    """Run a program in English; OSError ENOENT where it is not installed, StuckError where it does not end in time."""
+    name = os.fsdecode(command[0])
     try:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, process_group=0
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C"},
+            pass_fds=passed,
+            process_group=0,  # a Ctrl-C at the terminal is for this process
         )
     except FileNotFoundError as error:
-        raise OSError(errno.ENOENT, "umount(8) is not installed (package mount or util-linux)") from error
+        message = f"{name}(8) is not installed (package {package})"
+        raise OSError(errno.ENOENT, message) from error
     try:
-        _, said = child.communicate(timeout=min(max(within, guarded.SHORTEST_SECONDS), guarded.LONGEST_SECONDS))
+        output, said = child.communicate(timeout=min(max(within, guarded.SHORTEST_SECONDS), guarded.LONGEST_SECONDS))
     except subprocess.TimeoutExpired:
-        guarded.leave_behind(child)
-        message = f"umount did not end within {within:.1f} s"
+        _kill(child)
+        message = f"{name} did not end within {within:.1f} s"
         raise StuckError(message) from None
     except BaseException:
-        guarded.leave_behind(child)
+        _kill(child)
         raise
-    if child.returncode != 0:
-        text = os.fsdecode(said).strip() or f"umount: exit status {child.returncode}"
-        raise OSError(errno.EBUSY, text)
+    return Ended(child.returncode, output, os.fsdecode(said).strip() or f"{name}: exit status {child.returncode}")
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """Kill a program and what it started, and wait a moment for its end: even SIGKILL may not end it now.
+
+    Without that wait a mount that it was just making would come after the question whether it did.
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    try:
+        child.wait(_KILLED_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        guarded.leave_behind(child)

@@ -78,7 +78,7 @@ def _outcome(child: subprocess.Popen[bytes], operation: str, within: float) -> b
 def leave_behind(child: subprocess.Popen[bytes]) -> None:
     """Kill a child and do not wait: even SIGKILL may not end it now."""
     child.kill()
-    for pipe in (child.stdin, child.stdout):
+    for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
     _left_behind.append(child)

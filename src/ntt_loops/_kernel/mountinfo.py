@@ -83,6 +83,11 @@ def block_mounts() -> list[Mount]:
     return [mount for space, pid in _namespaces(ours).items() for mount in _mounts_of(pid, is_ours=space == ours)]
 
 
+def our_block_mounts() -> list[Mount]:
+    """Return those of this process's namespace."""
+    return _mounts_of(os.getpid(), is_ours=True)
+
+
 def _mounts_of(pid: int, *, is_ours: bool) -> list[Mount]:
     command = processes.command(pid)
     lines = read(pid)
@@ -176,3 +181,18 @@ def may_hang(path: bytes, lines: list[Line]) -> bool:
         ):
             best = line
     return best is None or best.fstype not in LOCAL_FSTYPES
+
+
+def devices(pid: int) -> list[tuple[bytes, int | None]]:
+    """Return the mount points of a process's namespace, the last mount last, and what block device each stands on."""
+    return [(line.mount_point, _block_rdev(line)) for line in read(pid)]
+
+
+def device_below(path: bytes, mounts: list[tuple[bytes, int | None]]) -> int | None:
+    """Return the block device that a path lies on; None where it lies on none. Touches nothing."""
+    best: tuple[bytes, int | None] = b"", None
+    for point, rdev in mounts:
+        folder = point.rstrip(b"/")
+        if (path == folder or path.startswith(folder + b"/")) and len(point) >= len(best[0]):
+            best = point, rdev
+    return best[1]

@@ -111,14 +111,14 @@ def openers(pids: Iterable[int], rdevs: frozenset[int], may_hang: Callable[[int,
     """
     found = []
     for pid in pids:
-        open_files = ((number, path) for number, path in _open_files(pid) if not may_hang(pid, path))
-        found_here = {(path, block_rdev(f"/proc/{pid}/fd/{number}")) for number, path in open_files}
+        files = ((number, path) for number, path in open_files(pid) if not may_hang(pid, path))
+        found_here = {(path, block_rdev(f"/proc/{pid}/fd/{number}")) for number, path in files}
         matches = sorted((path, rdev) for path, rdev in found_here if rdev is not None and rdev in rdevs)
         found += [Opener(pid, command(pid), path, rdev) for path, rdev in matches]
     return found
 
 
-def _open_files(pid: int) -> Iterator[tuple[str, bytes]]:
+def open_files(pid: int) -> Iterator[tuple[str, bytes]]:
     """Yield number and target of a process's descriptors that have a path."""
     folder = f"/proc/{pid}/fd"
     try:

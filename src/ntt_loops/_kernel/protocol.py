@@ -22,7 +22,10 @@ if TYPE_CHECKING:
         Mount,
         Opener,
         PartitionNode,
+        Probe,
         Process,
+        StackedDevice,
+        TableEntry,
     )
 
 
@@ -110,6 +113,12 @@ class Kernel(Protocol):
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION; works also after a CLR_FD that took (F37)."""
 
+    def partition_table(self, handle: Handle, *, within: float) -> list[TableEntry]:
+        """Partx(8) reads the table; empty where there is none, or one that is broken."""
+
+    def add_partitions(self, handle: Handle, first: int, last: int, *, within: float) -> None:
+        """``partx --add``, for the numbers of the table from first to last; sysfs tells what came of it (F54)."""
+
     # -- sysfs: opens no device, so disturbs nobody (F36)
 
     def bound_numbers(self) -> list[int]:
@@ -138,8 +147,14 @@ class Kernel(Protocol):
 
     # -- who uses it
 
-    def mounts(self) -> list[Mount]:
-        """Return the mounts of block devices in every mount namespace that a process lives in."""
+    def mounts(self, *, only_ours: bool = False) -> list[Mount]:
+        """Return the mounts of block devices in every mount namespace that a process lives in, or only in this one."""
+
+    def mount_points(self) -> list[bytes]:
+        """Return the mount points of this mount namespace, of whatever file system, the last mount last."""
+
+    def users(self, rdevs: frozenset[int]) -> list[Opener]:
+        """Return the processes that work on file systems of these devices: with a folder, a file, or their program."""
 
     def openers(self, rdevs: frozenset[int], *, pid: int | None = None) -> list[Opener]:
         """Return the processes with a descriptor of one of these devices, this one too; or look at one process only."""
@@ -153,8 +168,27 @@ class Kernel(Protocol):
     def loops_on(self, rdevs: frozenset[int]) -> list[tuple[int, int]]:
         """Return the loop devices whose backing file is one of these devices, each with that one's device number."""
 
+    def stacked(self, name: str) -> StackedDevice | None:
+        """Return a dm or md device by its kernel name; None where it is gone, or of another kind."""
+
+    # -- what system programs do; a program that does not end is killed, and that is a StuckError
+
+    def probe(self, node: str | os.PathLike[str], *, offset_bytes: int = 0, within: float) -> Probe:
+        """Run blkid(8) on a device, on what begins at that byte of it."""
+
+    def mount_node(
+        self, node: str | os.PathLike[str], mount_point: bytes, *, fstype: str, options: str, within: float
+    ) -> None:
+        """Run mount(8); OSError with its text. A ``fstype`` with commas: each is tried, in that order.
+
+        StuckError says nothing of the mount: it may be there all the same.
+        """
+
     def unmount(self, mount_point: bytes, *, within: float) -> None:
         """Run umount(8), never lazily; OSError with its text, StuckError when it does not end."""
+
+    def stop_stacked(self, name: str, *, within: float) -> None:
+        """Run ``dmsetup remove`` or ``mdadm --stop`` on a dm or md device; OSError with its text."""
 
     # -- images
 

@@ -116,7 +116,12 @@ def _backing_file(number: int) -> bytes | None:
 
 def rdev(disk: str) -> int | None:
     """Return the device number of a disk or of a partition (its path below /sys/block); None where it is gone."""
-    text = read_attribute(f"{BLOCK}/{disk}/dev")
+    return rdev_at(f"{BLOCK}/{disk}")
+
+
+def rdev_at(folder: str) -> int | None:
+    """Return the device number that a folder of sysfs has; None where it is gone."""
+    text = read_attribute(f"{folder}/dev")
     if text is None:
         return None
     major, minor = text.split(b":")
@@ -126,7 +131,7 @@ def rdev(disk: str) -> int | None:
 def partitions(number: int) -> list[PartitionNode]:
     """Return the partitions that the kernel has, by number."""
     disk = f"loop{number}"
-    found = [_partition(disk, name) for name in _names(f"{BLOCK}/{disk}") if name.startswith(f"{disk}p")]
+    found = [_partition(disk, name) for name in names(f"{BLOCK}/{disk}") if name.startswith(f"{disk}p")]
     return sorted((one for one in found if one is not None), key=lambda one: one.number)
 
 
@@ -143,11 +148,12 @@ def holders(number: int) -> list[tuple[str, str]]:
     """Return what is stacked on the disk or a partition: dm and md, with the name that they go by."""
     disk = f"{BLOCK}/loop{number}"
     folders = [disk, *(f"{disk}/{one.name}" for one in partitions(number))]
-    names = {name for folder in folders for name in _names(f"{folder}/holders")}
-    return [(name, os.fsdecode(read_attribute(f"{BLOCK}/{name}/dm/name") or name.encode())) for name in sorted(names)]
+    found = {name for folder in folders for name in names(f"{folder}/holders")}
+    return [(name, os.fsdecode(read_attribute(f"{BLOCK}/{name}/dm/name") or name.encode())) for name in sorted(found)]
 
 
-def _names(folder: str) -> list[str]:
+def names(folder: str) -> list[str]:
+    """Return what is in a folder; nothing where it is gone."""
     try:
         return os.listdir(folder)
     except FileNotFoundError:

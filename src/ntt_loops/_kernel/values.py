@@ -10,6 +10,7 @@ SECTOR_BYTES = 512
 NAME_BYTES = 63
 #: What the kernel puts behind the path of a file whose directory entry is gone (F28).
 DELETED_SUFFIX = b" (deleted)"
+_EXTENDED_TYPES = ("0x5", "0xf", "0x85")
 
 
 @attrs.frozen
@@ -78,6 +79,24 @@ class PartitionNode:
 
 
 @attrs.frozen
+class TableEntry:
+    """A partition as the table has it, whether or not the kernel took it."""
+
+    number: int
+    start_bytes: int
+    size_bytes: int
+    #: As libblkid says it: "0x83", a GUID in small letters, "Apple_HFS".
+    type: str
+    #: Of the table: "dos", "gpt", "mac".
+    scheme: str
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether it only holds logical partitions: the kernel shows no more of it than its own table (F55)."""
+        return self.scheme == "dos" and self.type in _EXTENDED_TYPES
+
+
+@attrs.frozen
 class Process:
     """A process, told from a later one with the same pid by its start time (clock ticks since boot)."""
 
@@ -113,3 +132,32 @@ class Opener:
     path: bytes
     #: Which of the devices it is.
     rdev: int
+
+
+@attrs.frozen
+class Probe:
+    """What blkid(8) found on a device, in its words; empty where it found nothing, or more than one thing."""
+
+    #: ``ext4``, ``LVM2_member``...
+    type: str = ""
+    #: ``filesystem``, ``raid``, ``crypto`` or ``other``.
+    usage: str = ""
+    #: The kind of partition table: ``dos``, ``gpt``, ``mac``...
+    table: str = ""
+    version: str = ""
+
+
+@attrs.frozen
+class StackedDevice:
+    """A device-mapper or md device."""
+
+    #: ``dm-3``, ``md127``.
+    name: str
+    #: The name that its own tool knows it by: ``vg-home``; that of md is the kernel's.
+    own_name: str
+    #: The device numbers of the disk and of its partitions.
+    rdevs: frozenset[int]
+    #: The device numbers of what it stands on.
+    slaves: frozenset[int]
+    #: The kernel names of what stands on it or on one of its partitions.
+    holders: tuple[str, ...] = ()

@@ -6,6 +6,7 @@
     ├── 536a933b4481f605fcd44615740a9025.jsonl          one line an event, flock(2)ed for the length of one change
     ├── Zip%20disk%20%2312.jsonl                        any id is a file name, percent-encoded
     ├── <160 bytes>%%<sha256>.jsonl                     or shortened, with a digest
+    ├── <name>.mount                                    flock(2)ed around look, attach and mount of a medium
     └── <name>.jsonl.aside-<hex nanoseconds>             a file that could not be read, set aside
 """
 
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 from ntt_loops._ledger.book import Book
 from ntt_loops._ledger.folder import Ledger
+from ntt_loops._ledger.mount_lock import mount_lock
 from ntt_loops._ledger.record import Key, Lifetime, Record
 from ntt_loops._ledger.tag import Tag, new_nonce, token_of
 
-__all__ = ["Book", "Key", "Ledger", "Lifetime", "Record", "Tag", "new_nonce", "token_of"]
+__all__ = ["Book", "Key", "Ledger", "Lifetime", "Record", "Tag", "mount_lock", "new_nonce", "token_of"]

@@ -91,7 +91,7 @@ class Ledger:
         """Return the medium's records without the lock, for listings; what cannot be read or trusted is none."""
         try:
             self._folder()
-            with self._open(self._path(medium), os.O_RDONLY) as file:
+            with self.open_file(self._path(medium), os.O_RDONLY) as file:
                 found = contents.read(read_whole(file), medium, self._kernel.boot_id())
         except (FileNotFoundError, LedgerError):
             return ()
@@ -114,7 +114,7 @@ class Ledger:
     def _medium_inside(self, name: str) -> str | None:
         """Return the medium that a shortened name stands for, as its header says."""
         try:
-            with self._open(self.run_dir / name, os.O_RDONLY) as file:
+            with self.open_file(self.run_dir / name, os.O_RDONLY) as file:
                 medium = contents.read(read_whole(file), None, self._kernel.boot_id()).medium
             return medium if medium is not None and names.file_name(medium) == name else None
         except (FileNotFoundError, LedgerError, UnicodeEncodeError):
@@ -123,7 +123,7 @@ class Ledger:
     def _path(self, medium: str) -> Path:
         return self.run_dir / names.file_name(medium)
 
-    def _ensure_folder(self) -> None:
+    def ensure_folder(self) -> None:
         """Make the folder where it is missing, and see that it can be trusted."""
         if self._folder() is None:
             self._check(self._make_folder())
@@ -163,8 +163,8 @@ class Ledger:
     def _open_locked(self, medium: str, *, for_change: bool) -> Book:
         path = self._path(medium)
         if for_change:
-            self._ensure_folder()
-        file, refused = self._open_for_change(path) if for_change else (self._open(path, os.O_RDONLY), errno.EROFS)
+            self.ensure_folder()
+        file, refused = self._open_for_change(path) if for_change else (self.open_file(path, os.O_RDONLY), errno.EROFS)
         try:
             _lock(file, path)
             return Book(file, path, medium, self._kernel.boot_id(), refused=refused)
@@ -175,7 +175,7 @@ class Ledger:
     def _open_for_change(self, path: Path) -> tuple[io.FileIO, int]:
         """Open for reading and writing, else for reading alone; return the errno of what was refused, 0 if nothing."""
         try:
-            return self._open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), 0
+            return self.open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), 0
         except FileNotFoundError:  # the folder went since it was looked at
             raise NotYet from None
         except LedgerError as error:
@@ -183,11 +183,12 @@ class Ledger:
                 raise
             refused = error
         try:
-            return self._open(path, os.O_RDONLY), refused.errno or errno.EROFS
+            return self.open_file(path, os.O_RDONLY), refused.errno or errno.EROFS
         except FileNotFoundError:
             raise refused from None
 
-    def _open(self, path: Path, flags: int) -> io.FileIO:
+    def open_file(self, path: Path, flags: int) -> io.FileIO:
+        """Open a file of the folder; FileNotFoundError where it is missing, LedgerError if it is not to be trusted."""
         try:
             file = open_descriptor(path, flags | _FLAGS)
         except FileNotFoundError:

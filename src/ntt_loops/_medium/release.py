@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,25 +12,24 @@ from ntt_loops._attachment import Outcome
 from ntt_loops._attachment.holders import other_holder, say
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
-from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers
+from ntt_loops._medium.candidates import Finder, OtherLedgers
 from ntt_loops._medium.freed import Freed
 from ntt_loops._medium.records import Records
 from ntt_loops._medium.reports import LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
-from ntt_loops._unmounting import unmount_device
+from ntt_loops._unmounting import rdevs_of, unmount_device
 from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, MediumError, MountError
 
 if TYPE_CHECKING:
-    from ntt_loops._attachment import Holder, LoopDevice
+    from collections.abc import Sequence
+
+    from ntt_loops._attachment import Holder
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger
-    from ntt_loops._medium.candidates import Candidate, Medium
+    from ntt_loops._medium.candidates import Candidate, DeviceFinder, Medium
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
-
-
-logger = logging.getLogger("ntt_loops")
 
 #: Devices that were released after the deadline are looked for once more; whoever goes on attaching is then busy.
 _LOOKS_AFTER_DEADLINE = 2
@@ -43,21 +41,11 @@ def release_medium(
     """Release every device of a medium. See ``Loops.release_all`` for what it raises."""
     survey = Survey(kernel, deadline)
     finder = Finder(kernel, medium, survey)
-    work = _Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
+    work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
     return work.run(is_bare_name=not medium.is_one_file)
 
 
-def release_device(kernel: Kernel, ledger: Ledger, device: LoopDevice, deadline: Deadline) -> None:
-    """Release one attachment, and none that came after it on that number."""
-    survey = Survey(kernel, deadline, only=device.number)
-    work = _Release(
-        kernel, ledger, device.medium, survey=survey, finder=DeviceFinder(device), deadline=deadline, unmount=False
-    )
-    for problem in work.run(is_bare_name=False).problems:
-        logger.warning("%s", problem, extra={"medium": device.medium, "device": str(device)})
-
-
-class _Release:
+class Release:
     """The state of one release."""
 
     def __init__(  # noqa: PLR0913 - it is what the two functions above put together
@@ -81,6 +69,8 @@ class _Release:
         self._freed = Freed(kernel, survey)
         self._records = Records(kernel, ledger, name, deadline)
         self._devices: list[Seen] = []
+        #: The device numbers that are the medium's and nobody's: what stands on these alone may be stopped.
+        self._own: frozenset[int] = frozenset()
         self._left: dict[int, LeftDevice] = {}
         self._unmount_errors: dict[int, list[MountError]] = {}
         self._write_errors: list[tuple[Going, OSError]] = []
@@ -98,6 +88,7 @@ class _Release:
                     continue
                 return self._conclude({})
             ready = [one for one in candidates if one.seen.is_asked]
+            self._own = self._rdevs(candidates) if self._unmount else frozenset()
             busy = [(one, outcome) for one in ready if (outcome := self._try(one)) is not None]
             is_complete = len(ready) == len(candidates)
             looks_after_deadline += self._deadline.expired and is_complete
@@ -107,6 +98,13 @@ class _Release:
             self._survey.probe()
             if is_complete and len(busy) == len(candidates):
                 self._deadline.pause(attempt)
+
+    def run_once(self) -> None:
+        """Try each device once, and take off the ledger what went."""
+        self._survey.probe()
+        for candidate in self._look(checks_name=False):
+            self._try(candidate)
+        self._look(checks_name=False)
 
     def _who_stays(self, busy: list[tuple[Candidate, Outcome]]) -> dict[int, tuple[Holder, ...]]:
         """Return the holders of what is still there, by number: it is a last look that says what is."""
@@ -137,6 +135,11 @@ class _Release:
 
     def _left_device(self, seen: Seen) -> LeftDevice:
         return LeftDevice(os.fspath(self._kernel.node(seen.number)), self._survey.image_of(seen))
+
+    def _rdevs(self, candidates: Sequence[Candidate]) -> frozenset[int]:
+        """Return the device numbers of those that no living ``with`` block holds, partitions included."""
+        ours = [one.number for one in candidates if living_owner(self._kernel, one) is None]
+        return frozenset().union(*(rdevs_of(self._kernel, number) for number in ours))
 
     def _check_is_no_file(self) -> None:
         name = self._name
@@ -176,7 +179,7 @@ class _Release:
         try:
             if self._kernel.get_diskseq(handle) != candidate.seen.bound.diskseq:
                 return False
-            count, errors = unmount_device(self._kernel, candidate.number, self._deadline)
+            count, errors = unmount_device(self._kernel, candidate.number, self._deadline, own=self._own)
         finally:
             with contextlib.suppress(StuckError):
                 self._kernel.close(handle, within=self._survey.within() if candidate.seen.hangs else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -13,18 +14,23 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from ntt_loops._kernel.values import PartitionNode
+from ntt_loops._kernel.values import SECTOR_BYTES, PartitionNode
+from ntt_loops.testing._contents import Contents
 from ntt_loops.testing._device import Device, Use
 from ntt_loops.testing._failures import failure
 from ntt_loops.testing._processes import Processes
 from ntt_loops.testing._storage import Storage
-from ntt_loops.testing._users import Users
+from ntt_loops.testing._users import Stacked, Users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from ntt_loops._kernel.values import TableEntry
+    from ntt_loops.testing._names import Where
 
 _LOOP_MAJOR = 7
 _PARTITION_MAJOR = 259
+_MAPPER_MAJOR = 253
 #: Minor numbers have 20 bits.
 _NUMBERS = 1 << 20
 
@@ -32,8 +38,11 @@ _NUMBERS = 1 << 20
 class Machine:
     """Everything there is, to be used within its ``with`` block only."""
 
-    def __init__(self, *, has_rundown: bool, has_diskseq: bool, devices: int, max_devices: int | None) -> None:
+    def __init__(
+        self, *, has_rundown: bool, has_diskseq: bool, reads_tables: bool, devices: int, max_devices: int | None
+    ) -> None:
         self.has_diskseq = has_diskseq
+        self._reads_tables = reads_tables
         self._has_rundown = has_rundown
         self._first_devices = devices
         self._max_devices = _NUMBERS if max_devices is None else max_devices
@@ -48,10 +57,14 @@ class Machine:
         self.processes = Processes()
         self.storage = Storage()
         self.users = Users()
+        self.contents = Contents()
+        #: The options of mounts, by mount point.
+        self.options: dict[bytes, str] = {}
         self.devices: dict[int, Device] = {}
         self._left_behind: list[tuple[Device, Use]] = []
         self._diskseqs = itertools.count(1)
         self._minors = itertools.count(0)
+        self._mapped = itertools.count(0)
         for number in range(self._first_devices):
             self._make(number)
 
@@ -82,9 +95,9 @@ class Machine:
         """Whether what a device is bound to does not answer."""
         return device.binding is not None and self.storage.is_hung(device.binding.backing.path())
 
-    def ask(self, device: Device, within: float | None) -> None:
+    def ask(self, device: Device | Stacked, within: float | None) -> None:
         """Touch the backing file of a device."""
-        if device.binding is not None:
+        if isinstance(device, Device) and device.binding is not None:
             self.storage.ask(device.binding.backing.path(), within)
 
     def would_hang_at_close_of(self, device: Device, use: Use) -> bool:
@@ -123,6 +136,25 @@ class Machine:
             raise failure(errno.ENOENT, path)
         return self.devices[number]
 
+    def split(self, where: Where) -> tuple[Device, int | None]:
+        """Return a device and the number of a partition, if one is meant."""
+        number, partition = (where, None) if isinstance(where, int) else where
+        return self.existing(number), partition
+
+    def stack(self, name: str, places: Sequence[Where | str]) -> None:
+        """Put a device-mapper device on others."""
+        below = []
+        for device, partition in (self.split(one) for one in places if not isinstance(one, str)):
+            use = Use(partition, claim=("device-mapper", name))
+            device.open(use)
+            below.append((device, use))
+        lower = [self.users.stacked[one] for one in places if isinstance(one, str)]
+        minor = next(self._mapped)
+        stacked = Stacked(f"dm-{minor}", name, os.makedev(_MAPPER_MAJOR, minor), below, lower)
+        for one in lower:
+            one.upper.append(stacked)
+        self.users.stacked[name] = stacked
+
     def free_number(self) -> int:
         """LOOP_CTL_GET_FREE: the lowest device that is not bound, else a new one."""
         for device in self.all_devices():
@@ -158,9 +190,36 @@ class Machine:
         rdev = os.makedev(_PARTITION_MAJOR, next(self._minors))
         return PartitionNode(partition, f"loop{number}p{partition}", start_bytes, size_bytes, rdev)
 
+    def table_of(self, device: Device) -> tuple[TableEntry, ...]:
+        """Return the partition table on a device."""
+        binding = device.running()
+        return self.contents.table_at(binding.backing.file_id, binding.config.offset_bytes)
+
+    def scan(self, device: Device) -> None:
+        """Read the table after a LOOP_CONFIGURE with PARTSCAN, if this kernel does: it cuts what is too long (F55)."""
+        if not self._reads_tables or device.binding is None or not device.binding.config.partscan:
+            return
+        for entry in self.table_of(device):
+            room_bytes = device.size_bytes() - entry.start_bytes
+            if room_bytes > 0:
+                size_bytes = min(_shown_bytes(entry), room_bytes)
+                node = self.new_partition(device.number, entry.number, entry.start_bytes, size_bytes)
+                device.partitions[entry.number] = node
+
+    def add_of_table(self, device: Device, entry: TableEntry) -> None:
+        """Do what ``partx --add`` does; what the kernel refuses it does not get."""
+        node = self.new_partition(device.number, entry.number, entry.start_bytes, _shown_bytes(entry))
+        with contextlib.suppress(OSError):
+            device.add_partition(node)
+
     def uses_of(self, rdevs: frozenset[int]) -> Iterator[tuple[Device, Use]]:
         """Yield who has one of these devices open."""
         for device in self.all_devices():
             for use in device.uses:
                 if device.rdev_of(use.partition) in rdevs:
                     yield device, use
+
+
+def _shown_bytes(entry: TableEntry) -> int:
+    """Return how much of a partition the kernel shows: of an extended one its own table only."""
+    return min(entry.size_bytes, 2 * SECTOR_BYTES) if entry.is_extended else entry.size_bytes

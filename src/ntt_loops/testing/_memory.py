@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from ntt_loops.testing._handle import MemoryHandle, opened, own
 from ntt_loops.testing._lock import MemoryLock
 from ntt_loops.testing._machine import Machine
 from ntt_loops.testing._names import node_name
+from ntt_loops.testing._programs import Programs
 from ntt_loops.testing._sight import Sight
 from ntt_loops.testing._world import RestOfTheWorld
 
@@ -26,20 +26,34 @@ if TYPE_CHECKING:
     from ntt_loops._kernel.values import LoopConfig, Process
 
 
-class MemoryKernel(Sight, RestOfTheWorld):
+class MemoryKernel(Sight, Programs, RestOfTheWorld):
     """A ``Kernel`` whose loop devices exist in memory only; images are real files.
 
     Args:
         rundown: whether LOOP_CLR_FD detaches at the last close, as since 6.11, or at once, as before (F17).
         diskseq: whether there is one, as since 5.15 (F8).
         devices: how many there are at first, as the module parameter ``max_loop`` says.
+        reads_tables: whether the kernel reads partition tables by itself, as those of distributions do; cloud kernels
+            do not (F32).
         max_devices: how many there can be, 2**20 if None; ENOSPC beyond.
     """
 
     def __init__(
-        self, *, rundown: bool = True, diskseq: bool = True, devices: int = 8, max_devices: int | None = None
+        self,
+        *,
+        rundown: bool = True,
+        diskseq: bool = True,
+        reads_tables: bool = False,
+        devices: int = 8,
+        max_devices: int | None = None,
     ) -> None:
-        self._machine = Machine(has_rundown=rundown, has_diskseq=diskseq, devices=devices, max_devices=max_devices)
+        self._machine = Machine(
+            has_rundown=rundown,
+            has_diskseq=diskseq,
+            reads_tables=reads_tables,
+            devices=devices,
+            max_devices=max_devices,
+        )
         self._detaching = MemoryLock()
 
     # -- this machine and this process
@@ -97,9 +111,10 @@ class MemoryKernel(Sight, RestOfTheWorld):
     def configure(self, handle: Handle, image: io.FileIO, config: LoopConfig) -> None:
         """LOOP_CONFIGURE."""
         image.fileno()  # ValueError where it is closed
-        with self._machine:
+        with self._machine as machine:
             one = own(handle)
             one.device.bind(one.use, lambda: ImageFile(image), config)
+            machine.scan(one.device)
 
     def get_status(self, handle: Handle, *, within: float | None = None) -> LoopStatus:
         """LOOP_GET_STATUS64."""
@@ -172,19 +187,6 @@ class MemoryKernel(Sight, RestOfTheWorld):
         """BLKPG_DEL_PARTITION."""
         with self._machine:
             own(handle).device.delete_partition(partition)
-
-    # -- who uses it
-
-    def unmount(self, mount_point: bytes, *, within: float) -> None:
-        """Do what umount(8) does, and say what it says."""
-        with self._machine as machine:
-            entry = machine.users.mount_at(mount_point, ours=True)
-            if entry is None:
-                raise OSError(errno.EBUSY, f"umount: {os.fsdecode(mount_point)}: not mounted.")
-            machine.ask(entry.device, within)
-            if entry.is_busy:
-                raise OSError(errno.EBUSY, f"umount: {os.fsdecode(mount_point)}: target is busy.")
-            machine.users.end(entry)
 
     # -- images
 

@@ -9,7 +9,7 @@ from ntt_loops.testing._backing import LowerDevice
 from ntt_loops.testing._names import node_name
 
 if TYPE_CHECKING:
-    from ntt_loops._kernel.values import Mount, PartitionNode
+    from ntt_loops._kernel.values import Mount, PartitionNode, StackedDevice
     from ntt_loops.testing._machine import Machine
 
 
@@ -71,10 +71,23 @@ class Sight:
 
     # -- who uses it
 
-    def mounts(self) -> list[Mount]:
-        """Return the mounts in every namespace that a process lives in."""
+    def mounts(self, *, only_ours: bool = False) -> list[Mount]:
+        """Return the mounts in every namespace that a process lives in, or only in this one."""
         with self._machine as machine:
-            return machine.users.seen_mounts()
+            return [one for one in machine.users.seen_mounts() if one.is_ours or not only_ours]
+
+    def mount_points(self) -> list[bytes]:
+        """Return the mount points of this namespace."""
+        with self._machine as machine:
+            return [entry.mount_point for entry in machine.users.mounts if entry.is_ours]
+
+    def users(self, rdevs: frozenset[int]) -> list[Opener]:
+        """Return who works on busy mounts: this process."""
+        with self._machine as machine:
+            pid = machine.processes.current().pid
+            command = machine.processes.command(pid)
+            busy = (one for one in machine.users.mounts if one.is_busy)
+            return [Opener(pid, command, one.mount_point, one.rdev) for one in busy if one.rdev in rdevs]
 
     def openers(self, rdevs: frozenset[int], *, pid: int | None = None) -> list[Opener]:
         """Return the processes with a descriptor of one of these devices; or look at one process only."""
@@ -95,8 +108,14 @@ class Sight:
     def sysfs_holders(self, number: int) -> list[tuple[str, str]]:
         """Return what is stacked on a device or its partitions."""
         with self._machine as machine:
-            stacked = machine.users.stacked.items()
-            return sorted((one.kernel_name, name) for name, one in stacked if one.device.number == number)
+            stacked = machine.users.stacked.values()
+            return sorted((one.kernel_name, one.own_name) for one in stacked if one.stands_on(number))
+
+    def stacked(self, name: str) -> StackedDevice | None:
+        """Return a device-mapper device."""
+        with self._machine as machine:
+            one = machine.users.stacked_as(name)
+            return None if one is None else one.seen()
 
     def loops_on(self, rdevs: frozenset[int]) -> list[tuple[int, int]]:
         """Return the loop devices whose backing file is one of these devices."""

@@ -6,9 +6,43 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ntt_loops._kernel.values import StackedDevice
+
 if TYPE_CHECKING:
     from ntt_loops._kernel.values import Mount
     from ntt_loops.testing._device import Device, Use
+
+
+@attrs.define(eq=False)
+class Stacked:
+    """A device-mapper device, on loop devices or on others of its kind."""
+
+    kernel_name: str
+    own_name: str
+    rdev: int
+    #: The loop devices below it, and how it has each open.
+    below: list[tuple[Device, Use]]
+    #: The device-mapper devices below it.
+    lower: list[Stacked]
+    #: What stands on it.
+    upper: list[Stacked | MountEntry] = attrs.field(factory=list)
+
+    def stands_on(self, number: int) -> bool:
+        """Whether it stands on a loop device itself."""
+        return any(device.number == number for device, _ in self.below)
+
+    def seen(self) -> StackedDevice:
+        """Return what sysfs has of it."""
+        slaves = [device.rdev_of(use.partition) for device, use in self.below] + [one.rdev for one in self.lower]
+        names = sorted(one.kernel_name for one in self.upper if isinstance(one, Stacked))
+        return StackedDevice(self.kernel_name, self.own_name, frozenset((self.rdev,)), frozenset(slaves), tuple(names))
+
+    def close(self) -> None:
+        """Let go of what is below it."""
+        for device, use in self.below:
+            device.close(use)
+        for one in self.lower:
+            one.upper.remove(self)
 
 
 @attrs.define(eq=False)
@@ -17,8 +51,9 @@ class MountEntry:
 
     mount_point: bytes
     mount: Mount | None
-    device: Device
-    use: Use
+    #: What it stands on: a loop device and how that is open, or a device-mapper device.
+    device: Device | Stacked
+    use: Use | None
     is_busy: bool = False
 
     @property
@@ -26,14 +61,19 @@ class MountEntry:
         """Whether umount(8) here can reach it."""
         return self.mount is not None and self.mount.is_ours
 
+    @property
+    def rdev(self) -> int:
+        """The number of the device it stands on."""
+        if isinstance(self.device, Stacked):
+            return self.device.rdev
+        return self.device.rdev_of(None if self.use is None else self.use.partition)
 
-@attrs.define(eq=False)
-class Stacked:
-    """A device-mapper device on a loop device."""
-
-    kernel_name: str
-    device: Device
-    use: Use
+    def close(self) -> None:
+        """Let go of what is below it."""
+        if isinstance(self.device, Stacked):
+            self.device.upper.remove(self)
+        elif self.use is not None:
+            self.device.close(self.use)
 
 
 class Users:
@@ -58,13 +98,17 @@ class Users:
     def end(self, entry: MountEntry) -> None:
         """Take a mount away."""
         self.mounts.remove(entry)
-        entry.device.close(entry.use)
+        entry.close()
 
     def end_namespaces_of(self, pid: int) -> None:
         """Take away what is mounted where only this process lived."""
         for entry in [one for one in self.mounts if one.mount is not None and not one.is_ours]:
             if entry.mount is not None and entry.mount.pid == pid:
                 self.end(entry)
+
+    def stacked_as(self, kernel_name: str) -> Stacked | None:
+        """Return a device-mapper device by its kernel name."""
+        return next((one for one in self.stacked.values() if one.kernel_name == kernel_name), None)
 
 
 def _place(mount: Mount) -> tuple[int | None, bytes]:

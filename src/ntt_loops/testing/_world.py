@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel.values import NAME_BYTES, LoopConfig, Mount
+from ntt_loops._kernel.values import NAME_BYTES, LoopConfig, Probe
 from ntt_loops.testing._backing import ImageFile, LowerDevice
+from ntt_loops.testing._contents import Content
 from ntt_loops.testing._device import Use
-from ntt_loops.testing._failures import failure
 from ntt_loops.testing._handle import ForeignHandle
+from ntt_loops.testing._mounts import MountsElsewhere
 from ntt_loops.testing._names import node_name
-from ntt_loops.testing._users import MountEntry, Stacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ntt_loops._kernel.values import Process
+    from ntt_loops._kernel.values import Process, TableEntry
+    from ntt_loops.testing._contents import Hang
     from ntt_loops.testing._device import Device
     from ntt_loops.testing._machine import Machine
     from ntt_loops.testing._names import AnyPath, Where
@@ -29,80 +29,17 @@ OTHER_PID = 4_200_000
 LOSETUP_PID = 4_200_001
 
 
-class RestOfTheWorld:
+class RestOfTheWorld(MountsElsewhere):
     """Controls of the kernel in memory. None of them is a call that the library makes."""
 
     _machine: Machine
 
-    # -- mounts, swap, and what is stacked
-
-    def mount(  # noqa: PLR0913 - a mount has that many sides
-        self,
-        where: Where,
-        mount_point: AnyPath,
-        fstype: str = "ext4",
-        *,
-        ours: bool = True,
-        pid: int | None = None,
-        busy: bool = False,
-    ) -> None:
-        """Mount a device or a partition. Not ours: in the namespace of ``pid``, of nobody where that is None."""
-        with self._machine as machine:
-            device, partition = _split(machine, where)
-            device.running()
-            use = Use(partition, claim=(fstype, partition))
-            device.open(use)
-            point = os.fsencode(mount_point)
-            mount = None
-            if ours or pid is not None:
-                rdev = device.rdev_of(partition)
-                source = node_name(device.number, partition)
-                mount = Mount(rdev, point, fstype, source, *_mounter(machine, pid), ours)
-            machine.users.mounts.append(MountEntry(point, mount, device, use, busy))
-
-    def unmount_elsewhere(self, mount_point: AnyPath) -> None:
-        """Take a mount away in whatever namespace it is, busy or not, as if somebody else had."""
-        with self._machine as machine:
-            entry = machine.users.mount_at(os.fsencode(mount_point))
-            if entry is None:
-                raise failure(errno.EINVAL)
-            machine.users.end(entry)
-
-    def swap_on(self, where: Where) -> None:
-        """Swap on a device or a partition."""
-        with self._machine as machine:
-            device, partition = _split(machine, where)
-            use = Use(partition, claim="swap")
-            device.running()
-            device.open(use)
-            rdev = device.rdev_of(partition)
-            machine.users.swaps[rdev] = node_name(device.number, partition), device, use
-
-    def swap_off(self, where: Where) -> None:
-        """End that."""
-        with self._machine as machine:
-            device, partition = _split(machine, where)
-            _, _, use = machine.users.swaps.pop(device.rdev_of(partition))
-            device.close(use)
-
-    def stack_dm(self, where: Where, name: str) -> None:
-        """Put a device-mapper device of that name on a device or a partition."""
-        with self._machine as machine:
-            device, partition = _split(machine, where)
-            use = Use(partition, claim=("device-mapper", name))
-            device.open(use)
-            machine.users.stacked[name] = Stacked(f"dm-{len(machine.users.stacked)}", device, use)
-
-    def unstack(self, name: str) -> None:
-        """Take it away."""
-        with self._machine as machine:
-            stacked = machine.users.stacked.pop(name)
-            stacked.device.close(stacked.use)
+    # -- what is stacked, and partitions
 
     def stack_loop(self, where: Where) -> int:
         """Attach a device or a partition to another loop device, and return its number."""
         with self._machine as machine:
-            device, partition = _split(machine, where)
+            device, partition = machine.split(where)
             upper, use = _opened_free(machine, None, writable=False)
             below = Use(partition)
             device.open(below)
@@ -131,7 +68,7 @@ class RestOfTheWorld:
     ) -> ForeignHandle:
         """Open a device or a partition in another process, until its close or ``kill``."""
         with self._machine as machine:
-            device, partition = _split(machine, where)
+            device, partition = machine.split(where)
             process = machine.processes.living(pid, command)
             use = Use(partition, process, object() if exclusive else None, writable)
             device.open(use)
@@ -155,6 +92,7 @@ class RestOfTheWorld:
 
             try:
                 device.bind(use, lambda: ImageFile(file), config)
+                machine.scan(device)
             finally:
                 if device.binding is None or not autoclear:
                     device.close(use)
@@ -176,6 +114,36 @@ class RestOfTheWorld:
                 for use in [one for one in device.uses if one.process is not None and one.process.pid == pid]:
                     machine.let_go(device, use)
             machine.users.end_namespaces_of(pid)
+
+    # -- what images hold
+
+    def format(  # noqa: PLR0913 - what blkid(8) says, and how mount(8) fares
+        self,
+        image: AnyPath,
+        type: str,  # noqa: A002 - blkid's word
+        *,
+        offset_bytes: int = 0,
+        usage: str = "filesystem",
+        table: str = "",
+        version: str = "",
+        refusal: str = "",
+        hang: Hang = "",
+    ) -> None:
+        """Say what blkid(8) finds at a byte of an image; nothing at all where this was not said.
+
+        ``refusal`` is what mount(8) says instead of mounting it. With ``hang`` it is killed at its deadline, and has
+        mounted it all the same or not.
+        """
+        found = os.stat(image)
+        content = Content(Probe(type, usage, table, version), refusal, hang)
+        with self._machine as machine:
+            machine.contents.put((found.st_dev, found.st_ino), offset_bytes, content)
+
+    def put_table(self, image: AnyPath, *entries: TableEntry, offset_bytes: int = 0) -> None:
+        """Say that a partition table begins at a byte of an image; one without entries is one that cannot be read."""
+        found = os.stat(image)
+        with self._machine as machine:
+            machine.contents.put_table((found.st_dev, found.st_ino), offset_bytes, entries)
 
     # -- storage and power
 
@@ -205,16 +173,6 @@ class RestOfTheWorld:
         with self._machine as machine:
             machine.power_off()
             machine.boot()
-
-
-def _split(machine: Machine, where: Where) -> tuple[Device, int | None]:
-    number, partition = (where, None) if isinstance(where, int) else where
-    return machine.existing(number), partition
-
-
-def _mounter(machine: Machine, pid: int | None) -> tuple[int, str]:
-    process = machine.processes.current() if pid is None else machine.processes.living(pid, "sh")
-    return process.pid, machine.processes.command(process.pid)
 
 
 def _opened_free(machine: Machine, process: Process | None, *, writable: bool) -> tuple[Device, Use]:
