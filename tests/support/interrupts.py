@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 PACKAGE: Final = str(Path(ntt_loops.__file__).parent)
+PLAYED: Final = str(Path(ntt_loops.__file__).parent / "testing")
 _LOOKS_FOR_SIGNALS: Final = ("RESUME", "CALL", "JUMP_BACKWARD")
 
 
@@ -33,7 +34,7 @@ class Interrupter:
 
     def __call__(self, frame: FrameType, _: str, __: object) -> Callable[..., Any] | None:
         """Trace each frame of the library, bytecode by bytecode."""
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        if not _is_of_library(frame):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
@@ -54,6 +55,11 @@ class Interrupter:
             if self.left == 0:
                 self._previous.clear()
                 raise KeyboardInterrupt
+
+
+def _is_of_library(frame: FrameType) -> bool:
+    """Whether a frame is the library's; the kernel in memory is none of it: a system call is not interrupted inside."""
+    return frame.f_code.co_filename.startswith(PACKAGE) and not frame.f_code.co_filename.startswith(PLAYED)
 
 
 @functools.cache
