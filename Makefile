@@ -3,8 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-# What the demo and the tests run: losetup, mount, partx, blkid, mkfs.ext4, strace, zstd, mkfs.xfs, fusermount3.
-SYSTEM_PACKAGES := mount util-linux e2fsprogs strace zstd xfsprogs btrfs-progs fuse3 bindfs
+# What the demo and the tests run: losetup, mount, partx, blkid, sfdisk, mkfs.ext4, strace, zstd, mkfs.xfs, fusermount3.
+SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs strace zstd xfsprogs btrfs-progs fuse3 bindfs
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo test proof check format coverage clean
