@@ -10,6 +10,7 @@ import abc
 import dataclasses
 import errno
 import os
+import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -73,7 +74,8 @@ class World(abc.ABC):
         self.kernel = kernel
         self.folder = folder
         self.undo = ExitStack()
-        self._names = (f"{number}" for number in range(1_000_000))
+        #: Ids of media are made of them, and those of another run of these tests are other media.
+        self._names = (f"{secrets.token_hex(4)}-{number}" for number in range(1_000_000))
 
     def end(self) -> None:
         """Leave nothing behind."""

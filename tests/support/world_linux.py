@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Devices far from those that GET_FREE hands to others, within the minor numbers of any ``max_part``.
 OWN_NUMBERS = range(10_000, 60_000)
-REMOVE_SECONDS = 2.0
+REMOVE_SECONDS = 30.0
 
 _OPENER = "import os, sys; os.open(sys.argv[1], int(sys.argv[2])); print(flush=True); sys.stdin.read()"
 _MOUNTER = 'mount -t ext4 -o ro,noload -- "$0" "$1" && echo && exec cat'
