@@ -11,56 +11,64 @@
 
 from __future__ import annotations
 
-from ntt_loops._attachment import Holder, LoopAttachment, LoopDevice, Partition
-from ntt_loops._default import (
-    attach_kept,
-    attached,
-    holders,
-    list_media,
-    mount_medium,
-    mounted,
-    mounted_medium,
-    release,
-    release_all,
-    sweep,
-    unmount_medium,
-)
-from ntt_loops._loops import Loops
-from ntt_loops._medium import (
-    AdoptedDevice,
-    AttachmentState,
-    ForgottenRecord,
-    GoneDevice,
-    KeptDevice,
-    LeftDevice,
-    MediumState,
-    ReleasedDevice,
-    ReleaseReport,
-    SweepReport,
-)
-from ntt_loops._mounted_medium import MountedMedium, MountedPartition
-from ntt_loops.errors import (
-    AttachError,
-    DeviceBusyError,
-    ImageError,
-    ImageNotFoundError,
-    ImagePermissionError,
-    ImageWriteError,
-    KernelError,
-    LedgerError,
-    LoopPermissionError,
-    LoopUnavailableError,
-    MediumError,
-    MountError,
-    MountTimeoutError,
-    NttLoopsError,
-)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ntt_loops._attachment import Holder, LoopAttachment, LoopDevice, Partition
+    from ntt_loops._default import (
+        attach_kept,
+        attached,
+        holders,
+        list_devices,
+        list_media,
+        mount_medium,
+        mounted,
+        mounted_medium,
+        release,
+        release_all,
+        sweep,
+        unmount_medium,
+    )
+    from ntt_loops._loops import Loops
+    from ntt_loops._medium import (
+        AdoptedDevice,
+        AttachmentState,
+        DeviceState,
+        ForgottenRecord,
+        GoneDevice,
+        KeptDevice,
+        LeftDevice,
+        MediumState,
+        ReleasedDevice,
+        ReleaseReport,
+        SweepReport,
+    )
+    from ntt_loops._mounted_medium import MountedMedium, MountedPartition
+    from ntt_loops.errors import (
+        AttachError,
+        DeviceBusyError,
+        ImageError,
+        ImageNotFoundError,
+        ImagePermissionError,
+        ImageWriteError,
+        KernelError,
+        LedgerError,
+        LoopPermissionError,
+        LoopUnavailableError,
+        MediumError,
+        MountError,
+        MountTimeoutError,
+        NttLoopsError,
+    )
+
+__version__ = "0.1.0"
 
 __all__ = [
     "AdoptedDevice",
     "AttachError",
     "AttachmentState",
     "DeviceBusyError",
+    "DeviceState",
     "ForgottenRecord",
     "GoneDevice",
     "Holder",
@@ -91,6 +99,7 @@ __all__ = [
     "attach_kept",
     "attached",
     "holders",
+    "list_devices",
     "list_media",
     "mount_medium",
     "mounted",
@@ -100,3 +109,25 @@ __all__ = [
     "sweep",
     "unmount_medium",
 ]
+
+#: Where these names are from; the first one that has a name is right.
+_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "errors")
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> object:
+        """Import a name at its first use (PEP 562): the command line's --help has use for none of them."""
+        from importlib import import_module  # noqa: PLC0415 - as late as the rest
+
+        if name == "errors":
+            return import_module("ntt_loops.errors")
+        if name in __all__:
+            for home in _HOMES:
+                module = import_module(f"ntt_loops.{home}")
+                if hasattr(module, name):
+                    return globals().setdefault(name, getattr(module, name))
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__, "errors"})

@@ -48,6 +48,7 @@ attach_kept = DEFAULT.attach_kept
 release = DEFAULT.release
 release_all = DEFAULT.release_all
 sweep = DEFAULT.sweep
+list_devices = DEFAULT.list_devices
 list_media = DEFAULT.list_media
 holders = DEFAULT.holders
 mounted = DEFAULT.mounted

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import (
     Holder,
+    Identity,
     LoopAttachment,
     LoopDevice,
     Options,
@@ -17,17 +18,20 @@ from ntt_loops._attachment import (
 from ntt_loops._backoff import Deadline
 from ntt_loops._ledger import Ledger
 from ntt_loops._medium import (
+    DeviceState,
     MediumState,
     ReleaseReport,
     Scope,
     SweepReport,
+    list_devices,
     list_media,
     release_device,
     release_medium,
+    release_number,
     sweep,
 )
 from ntt_loops._mounts import Mounts, World
-from ntt_loops._target import Text, checked_age, device_number, image_path, medium_meant, real_paths
+from ntt_loops._target import Text, checked_age, device_number, disk_number, image_path, medium_meant, real_paths
 from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
@@ -161,14 +165,21 @@ class Loops(Mounts):
         return attach_kept(*self._world(), path, options)
 
     @kernel_errors()
-    def release(self, device: LoopDevice, *, timeout: float = TIMEOUT_SECONDS) -> None:
+    def release(
+        self, device: LoopDevice | Text, *, unmount: bool = False, timeout: float = TIMEOUT_SECONDS
+    ) -> ReleaseReport:
         """Release one device, if it is still that attachment; what came after it on its number is not touched.
 
         Args:
-            device: What ``attach_kept`` returned.
+            device: What ``attach_kept`` returned; or a device's path: what is attached there now, whoever attached it.
+            unmount: Whether to unmount first, never lazily, what is mounted from it in this mount namespace.
             timeout: Seconds for the whole call; at least one try is made.
 
+        Returns:
+            What was done; nothing where it was gone.
+
         Raises:
+            ValueError: That is no loop device's path, or a partition's: its disk goes as a whole.
             DeviceBusyError: Somebody uses it; it stays as it was.
             ImageWriteError: It is detached, but what was written may not be in the image.
             LoopPermissionError: The device may not be opened.
@@ -177,7 +188,10 @@ class Loops(Mounts):
 
         Needs root, or access to the node. Constant cost, but for a look at every process where it is busy.
         """
-        release_device(*self._world(), device, Deadline.after(timeout))
+        deadline = Deadline.after(timeout)
+        if not isinstance(device, LoopDevice):
+            return release_number(*self._world(), disk_number(device), deadline, unmount=unmount)
+        return release_device(*self._world(), device, deadline, unmount=unmount)
 
     @kernel_errors()
     def release_all(
@@ -275,6 +289,30 @@ class Loops(Mounts):
         return list_media(*self._world(), medium, Deadline.after(timeout))
 
     @kernel_errors()
+    def list_devices(
+        self, device: LoopDevice | Text | None = None, *, timeout: float = TIMEOUT_SECONDS
+    ) -> list[DeviceState]:
+        """List every bound device of the host, whoever made it, with its holders; it changes nothing, takes no lock.
+
+        Args:
+            device: One device, its path, or that of one of its partitions; by default all.
+            timeout: Seconds for the whole call: what may hang is asked no longer.
+
+        Returns:
+            The devices, by number; none where nothing is bound.
+
+        Raises:
+            LedgerError: The ledger folder is not to be trusted.
+            LoopPermissionError: The devices may not be opened.
+            ValueError: That is no loop device's path.
+
+        Needs root, or read access to the nodes; holders as ``holders`` has them. Cost grows with the bound devices of
+        the host times the media, and with its processes and mount namespaces.
+        """
+        number = None if device is None else device_number(device)
+        return list_devices(*self._world(), number, Deadline.after(timeout))
+
+    @kernel_errors()
     def holders(self, device: LoopDevice | Text) -> list[Holder]:
         """Tell who keeps a device busy.
 
@@ -292,7 +330,10 @@ class Loops(Mounts):
 
         Root sees all of them, others only their own. Cost grows with the processes and mount namespaces of the host.
         """
-        return find_holders(self._world().kernel, device_number(device))
+        kernel = self._world().kernel
+        found = find_holders(kernel, device_number(device))
+        is_it = not isinstance(device, LoopDevice) or Identity.of_device(device).is_bound(kernel)
+        return found if is_it else []  # what came after it on its number is somebody else's
 
 
 def _linux() -> Kernel:

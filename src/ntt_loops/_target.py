@@ -111,6 +111,18 @@ def node_parts(device: LoopDevice | Text) -> tuple[int, int | None]:
     return int(match[1]), int(match[2]) if match[2] else None
 
 
+def disk_number(device: Text) -> int:
+    """Return the number of a disk; ValueError for a partition: it cannot be detached alone."""
+    number, partition = node_parts(device)
+    if partition is not None:
+        path = os.fspath(device)
+        message = (
+            f"{path} is a partition, and its disk is detached as a whole: name {path.removesuffix(f'p{partition}')}"
+        )
+        raise ValueError(message)
+    return number
+
+
 def checked_age(seconds: float | None) -> float | None:
     """Return an age in seconds; ValueError for a negative one."""
     if seconds is not None and not seconds >= 0:

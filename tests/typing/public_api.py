@@ -14,6 +14,7 @@ from ntt_loops import (
     AttachError,
     AttachmentState,
     DeviceBusyError,
+    DeviceState,
     ForgottenRecord,
     GoneDevice,
     Holder,
@@ -44,6 +45,7 @@ from ntt_loops import (
     attach_kept,
     attached,
     holders,
+    list_devices,
     list_media,
     mount_medium,
     mounted,
@@ -117,7 +119,8 @@ def a_device(device: LoopDevice) -> dict[str, Any]:
 
 def the_archiver(device: LoopDevice) -> int:
     """Release by device, by id and by path, and read the report."""
-    assert_type(release(device, timeout=1), None)
+    assert_type(release(device, timeout=1), ReleaseReport)
+    assert_type(release("/dev/loop7", unmount=True), ReleaseReport)
     report: ReleaseReport = release_all("536a933b4481f605fcd44615740a9025", unmount=True, timeout=30.0)
     assert_type(release_all(IMAGE), ReleaseReport)
     released: tuple[ReleasedDevice, ...] = report.released
@@ -167,6 +170,10 @@ def the_listings() -> list[str]:
             state.age_seconds,
         )
         log.info("%s %s %s %s %s", state.device, state.image, made_by, unknown, state.is_stuck)
+    devices: list[DeviceState] = list_devices() + list_devices("/dev/loop7", timeout=1.0)
+    for one in devices:
+        more: tuple[str | None, bool | None, tuple[Holder, ...]] = (one.medium, one.is_armed, one.holders)
+        log.info("%s %s", one.to_dict(), more)
     found: list[Holder] = holders("/dev/loop7p1") + holders(Path("/dev/loop7"))
     pids: list[int | None] = [one.pid for one in found]
     log.info("%s", pids)

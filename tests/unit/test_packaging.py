@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import ntt_loops
+
 
 @pytest.fixture(scope="module")
 def project() -> dict[str, Any]:
@@ -21,7 +23,7 @@ def project() -> dict[str, Any]:
 
 def test_installed_version_is_the_declared_one(project: dict[str, Any]) -> None:
     """What is installed is what this checkout declares."""
-    assert importlib.metadata.version("ntt-loops") == project["version"]
+    assert importlib.metadata.version("ntt-loops") == project["version"] == ntt_loops.__version__
 
 
 def test_licence_is_an_spdx_expression() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import ntt_loops
 from ntt_loops import testing
 
 TYPED = Path(__file__).parents[1] / "typing" / "public_api.py"
+PACKAGE = ast.parse(Path(ntt_loops.__file__).read_text(encoding="utf-8"))
 TREE = ast.parse(TYPED.read_text(encoding="utf-8"))
 
 
@@ -44,8 +46,34 @@ def test_every_public_name_has_its_type_checked(package: object) -> None:
 def test_nothing_else_is_public() -> None:
     """What the package holds besides ``__all__`` is private, a module, or of the language."""
     modules = {"errors", "testing", "cli"}
-    public = {name for name in vars(ntt_loops) if not name.startswith("_")} - {"annotations"} - modules
-    assert public == set(ntt_loops.__all__)
+    public = {name for name in dir(ntt_loops) if not name.startswith("_")} - {"annotations", "TYPE_CHECKING"}
+    assert public - modules == set(ntt_loops.__all__)
+
+
+def test_what_comes_at_first_use_is_what_the_type_checker_sees() -> None:
+    """Each name is, at run time, the one that the imports for type checkers name."""
+    found = [node for node in ast.walk(PACKAGE) if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: str(node.module) for node in found for alias in node.names}
+    seen = {
+        name: getattr(importlib.import_module(home), name)
+        for name, home in homes.items()
+        if home.startswith("ntt_loops.")
+    }
+    assert seen == {name: getattr(ntt_loops, name) for name in ntt_loops.__all__}
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """As of any module; the submodules that used to be there still are."""
+    assert not hasattr(ntt_loops, "losetup")
+    assert ntt_loops.errors.NttLoopsError is ntt_loops.NttLoopsError
+    assert set(ntt_loops.__all__) <= set(dir(ntt_loops))
+
+
+def test_a_star_import_brings_all_names() -> None:
+    """``from ntt_loops import *`` in a session of one's own."""
+    space: dict[str, object] = {}
+    exec("from ntt_loops import *", space)  # noqa: S102 - it is our own
+    assert set(ntt_loops.__all__) <= set(space)
 
 
 @pytest.mark.parametrize("name", ntt_loops.__all__)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ntt_loops._medium.candidates import Medium
+from ntt_loops._medium.host import DeviceState, list_devices
 from ntt_loops._medium.idle import release_idle
 from ntt_loops._medium.listing import AttachmentState, MediumState, list_media
 from ntt_loops._medium.plan import Scope
-from ntt_loops._medium.release import release_device, release_medium
+from ntt_loops._medium.release import release_medium
+from ntt_loops._medium.release_one import release_device, release_number
 from ntt_loops._medium.reports import (
     AdoptedDevice,
     ForgottenRecord,
@@ -22,6 +24,7 @@ from ntt_loops._medium.sweep import sweep
 __all__ = [
     "AdoptedDevice",
     "AttachmentState",
+    "DeviceState",
     "ForgottenRecord",
     "GoneDevice",
     "KeptDevice",
@@ -32,9 +35,11 @@ __all__ = [
     "ReleasedDevice",
     "Scope",
     "SweepReport",
+    "list_devices",
     "list_media",
     "release_device",
     "release_idle",
     "release_medium",
+    "release_number",
     "sweep",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ntt_loops._attachment import Identity, is_hash, is_named_for
+from ntt_loops._attachment import Identity, is_hash, is_named_for, medium_of
 from ntt_loops._ledger import token_of
 from ntt_loops._medium.deletion import Deletion
 from ntt_loops.errors import LedgerError
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-    from ntt_loops._attachment import LoopDevice
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger, Record, Tag
     from ntt_loops._medium.reports import FoundBy
@@ -198,20 +197,25 @@ def media_of(ledger: Ledger, tag: Tag) -> list[str]:
         return []
 
 
-class DeviceFinder:
-    """Finds the one attachment that a caller was handed."""
+def name_by_tag(ledger: Ledger, seen: Seen) -> str | None:
+    """Return the medium of a tagged device; of a digest, the ledger or the image's own name may tell."""
+    if seen.tag is None:
+        return None
+    named = medium_of(os.fsdecode(seen.path))
+    media = media_of(ledger, seen.tag) or ([named] if token_of(named) == seen.tag.token else [])
+    return media[0] if media else None
 
-    def __init__(self, device: LoopDevice) -> None:
-        self._identity = Identity.of_device(device)
+
+class DeviceFinder:
+    """Finds the one attachment that was named."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
 
     def candidates(self, devices: list[Seen], records: Sequence[Record]) -> list[Candidate]:
         """Return it, while it is there."""
         by_record = pair(devices, records)
-        return [
-            Candidate(one, "ledger" if one.number in by_record else "tag", by_record.get(one.number))
-            for one in devices
-            if self._is_it(one)
-        ]
+        return [Candidate(one, _way(one, by_record), by_record.get(one.number)) for one in devices if self._is_it(one)]
 
     def left(self, devices: list[Seen], records: Sequence[Record]) -> list[Seen]:  # noqa: ARG002 - as Finder has it
         """Return none: whatever else is attached was not asked for."""
@@ -221,6 +225,12 @@ class DeviceFinder:
         if seen.number != self._identity.number or seen.bound.diskseq != self._identity.diskseq:
             return False
         return seen.status is None or self._identity.agrees(seen.status)
+
+
+def _way(seen: Seen, by_record: dict[int, Record]) -> FoundBy:
+    if seen.number in by_record:
+        return "ledger"
+    return "device" if seen.tag is None else "tag"
 
 
 def _file_id(kernel: Kernel, path: bytes) -> tuple[int, int] | None:

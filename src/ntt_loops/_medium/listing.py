@@ -71,21 +71,23 @@ def list_media(kernel: Kernel, ledger: Ledger, medium: str | None, deadline: Dea
     survey = Survey(kernel, deadline)
     survey.probe()
     devices = survey.look()
-    media = [medium] if medium is not None else sorted({*ledger.media(), *_tagged(ledger, registry, devices)})
+    media = [medium] if medium is not None else known_media(ledger, registry, devices)
     states = []
     for name in media:
         found = Finder(kernel, Medium(name), survey).candidates(devices, ledger.peek(name))
         if found:
-            states.append(MediumState(name, tuple(_state(kernel, one, survey) for one in found)))
+            states.append(MediumState(name, tuple(state_of(kernel, one, survey) for one in found)))
     return states
 
 
-def _tagged(ledger: Ledger, registry: str | None, devices: list[Seen]) -> set[str]:
+def known_media(ledger: Ledger, registry: str | None, devices: list[Seen]) -> list[str]:
+    """Return the media of which this ledger folder, or a tag of it, knows."""
     tags = {one.tag for one in devices if one.tag is not None and one.tag.registry == registry}
-    return {name for tag in tags for name in media_of(ledger, tag)}
+    return sorted({*ledger.media(), *(name for tag in tags for name in media_of(ledger, tag))})
 
 
-def _state(kernel: Kernel, candidate: Candidate, survey: Survey) -> AttachmentState:
+def state_of(kernel: Kernel, candidate: Candidate, survey: Survey) -> AttachmentState:
+    """Return what is known of one device."""
     seen, record = candidate.seen, candidate.record
     owner = None if record is None else record.owner
     judged = survey.judged(seen)

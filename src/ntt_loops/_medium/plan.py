@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ntt_loops._attachment import medium_of
-from ntt_loops._ledger import token_of
 from ntt_loops._ledger.contents import Kind
 from ntt_loops._ledger.rebuild import record_of_tagged
 from ntt_loops._medium.attempt import living_owner
-from ntt_loops._medium.candidates import Candidate, OtherLedgers, media_of, pair
+from ntt_loops._medium.candidates import Candidate, OtherLedgers, name_by_tag, pair
 from ntt_loops._medium.deletion import Deletion
 from ntt_loops._medium.reports import AdoptedDevice, ForgottenRecord, Reason
 from ntt_loops.errors import LedgerError
@@ -88,7 +86,7 @@ class Planner:
         registry = self._registry()
         devices = self._survey.look()
         tagged = [one for one in devices if one.tag is not None and one.tag.registry == registry]
-        names = {one.number: self._name_of(one) for one in tagged}
+        names = {one.number: name_by_tag(self._ledger, one) for one in tagged}
         for medium in sorted(media.union(filter(None, names.values()))):
             self._plan_medium(medium, {number for number, name in names.items() if name == medium})
         for one in tagged:
@@ -112,14 +110,6 @@ class Planner:
             if str(error) not in self.problems:
                 self.problems.append(str(error))
             return None
-
-    def _name_of(self, seen: Seen) -> str | None:
-        """Return the medium of a tagged device; of a digest, the ledger or the image's own name may tell."""
-        if seen.tag is None:
-            return None
-        named = medium_of(os.fsdecode(seen.path))
-        media = media_of(self._ledger, seen.tag) or ([named] if token_of(named) == seen.tag.token else [])
-        return media[0] if media else None
 
     def _plan_medium(self, medium: str, tagged: set[int]) -> None:
         """Plan for the devices on one ledger, and for tagged ones of its medium that it lacks."""

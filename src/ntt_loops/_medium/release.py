@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ from ntt_loops._attachment import Outcome
 from ntt_loops._attachment.holders import other_holder, say
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
-from ntt_loops._medium.candidates import DeviceFinder, Finder, OtherLedgers, is_of
+from ntt_loops._medium.candidates import Finder, OtherLedgers, is_of
 from ntt_loops._medium.freed import Freed
 from ntt_loops._medium.reports import GoneDevice, LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
@@ -23,16 +22,13 @@ from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, Medi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ntt_loops._attachment import Holder, LoopDevice
+    from ntt_loops._attachment import Holder
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Book, Key, Ledger, Record
-    from ntt_loops._medium.candidates import Candidate, Medium
+    from ntt_loops._medium.candidates import Candidate, DeviceFinder, Medium
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
-
-
-logger = logging.getLogger("ntt_loops")
 
 #: Devices that were released after the deadline are looked for once more; whoever goes on attaching is then busy.
 _LOOKS_AFTER_DEADLINE = 2
@@ -46,18 +42,6 @@ def release_medium(
     finder = Finder(kernel, medium, survey)
     work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
     return work.run(is_bare_name=not medium.is_one_file)
-
-
-def release_device(
-    kernel: Kernel, ledger: Ledger, device: LoopDevice, deadline: Deadline, *, unmount: bool = False
-) -> None:
-    """Release one attachment, and none that came after it on that number."""
-    survey = Survey(kernel, deadline, only=device.number)
-    work = Release(
-        kernel, ledger, device.medium, survey=survey, finder=DeviceFinder(device), deadline=deadline, unmount=unmount
-    )
-    for problem in work.run(is_bare_name=False).problems:
-        logger.warning("%s", problem, extra={"medium": device.medium, "device": str(device)})
 
 
 class Release:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from ntt_loops._attachment import Holder
 
 #: How a device was found to be the medium's: on the ledger, by its tag, by (dev, inode) of its image, by the path of
-#: its deleted image, by its image's name, or, by a sweep of the host, because its image is deleted.
-FoundBy = Literal["ledger", "tag", "inode", "path", "name", "deleted"]
+#: its deleted image, by its image's name, by a sweep of the host, because its image is deleted, or because the
+#: device itself was named.
+FoundBy = Literal["ledger", "tag", "inode", "path", "name", "deleted", "device"]
 
 
 @attrs.frozen
@@ -60,7 +61,7 @@ class ReleaseReport:
     """What became of a medium's devices.
 
     Attributes:
-        medium: The medium's id.
+        medium: The medium's id; of a device that is of none, its image's name, and "" where nothing is bound.
         released: What this call detached.
         already_gone: What was on record and gone.
         left: Where a path was given: devices of the same id with another image. They were not touched.
