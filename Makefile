@@ -8,7 +8,7 @@ STAMP := $(VENV)/installed
 SYSTEM_PACKAGES := mount util-linux e2fsprogs strace zstd xfsprogs btrfs-progs fuse3 bindfs fdisk lvm2 shellcheck
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test check format coverage clean
+.PHONY: help setup system demo test proof check format coverage clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ demo: setup system ## run the main job on real images
 test: setup system check ## set up, then run every check and every test
 	$(BIN)/python -m pytest
 
+proof: setup system ## kill and fail every system call, and storm: what a sample of is in make test
+	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
+
 check: setup ## lint, formatting, types, and the layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -60,5 +63,5 @@ coverage: setup system ## run the tests and show the lines and branches they mis
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf proof-counts.json $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TESTS = Path(__file__).parent
-GUARDED = (TESTS / "kernel", TESTS / "contract")
+GUARDED = (TESTS / "kernel", TESTS / "contract", TESTS / "proof")
+#: Every test in these needs root and loop devices.
+ON_DEVICES = (TESTS / "kernel", TESTS / "proof")
 
 BASE = pytest.StashKey[Path]()
 DESCRIPTORS = pytest.StashKey[dict[int, str]]()
@@ -24,8 +26,8 @@ LEAKS = pytest.StashKey[list[str]]()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark every test below tests/kernel as one that needs root and loop devices."""
-    if item.path.is_relative_to(TESTS / "kernel"):
+    """Mark every test of real devices as one that needs root and loop devices."""
+    if any(item.path.is_relative_to(folder) for folder in ON_DEVICES):
         item.add_marker("kernel")
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: What an image is: an ext4; one whose journal needs recovery; one with bytes behind its last sector.
 Kind = Literal["plain", "journal", "tail"]
 TAIL_BYTES = 300
-_PROGRAMS = ("mkfs.ext4", "blkid", "mount", "umount", "losetup", "sleep")
+_PROGRAMS = ("mkfs.ext4", "blkid", "mount", "umount", "losetup", "cat")
 
 
 class Machine(Protocol):

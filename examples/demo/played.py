@@ -71,7 +71,7 @@ class PlayedMachine:
     def read_elsewhere(self, device: str) -> Iterator[None]:
         """Play a process that keeps the device open."""
         number = int(device.removeprefix("/dev/loop"))
-        handle = self._kernel.open_elsewhere(number, pid=_READER_PID, command="sleep")
+        handle = self._kernel.open_elsewhere(number, pid=_READER_PID, command="cat")
         try:
             yield
         finally:

@@ -61,14 +61,13 @@ class RealMachine:
 
     @contextlib.contextmanager
     def read_elsewhere(self, device: str) -> Iterator[None]:
-        """Start a process that does nothing but keep the device open."""
+        """Start a process that keeps the device open until its standard input ends; that a Ctrl-C anywhere ends too."""
         with Path(device).open("rb") as file:
-            reader = subprocess.Popen(["sleep", "60"], stdin=file)
-        with reader:
-            try:
-                yield
-            finally:
-                reader.kill()
+            reader = subprocess.Popen(
+                ["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[file.fileno()]
+            )
+        with reader:  # closes its input, and waits
+            yield
 
     def kill_worker(self, image: Path, point: Path) -> str:
         """Run ``worker.py`` up to its mount, and kill it by SIGKILL."""

@@ -31,6 +31,7 @@ from ntt_loops._medium import (
 )
 from ntt_loops._mounts import Mounts, World
 from ntt_loops._target import Text, checked_age, device_number, disk_number, image_path, medium_meant, real_paths
+from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,6 +116,7 @@ class Loops(Mounts):
         )
         return LoopAttachment(*self._world(), path, options)
 
+    @kernel_errors()
     def attach_kept(  # noqa: PLR0913 - those of ``attached``
         self,
         image: Text,
@@ -146,6 +148,7 @@ class Loops(Mounts):
             AttachError: The kernel refused, or did something else than asked.
             LedgerError: It could not be put on record, so it was detached again.
             MediumError: The id cannot be one.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or CAP_SYS_ADMIN and access to /dev/loop-control and the nodes. Constant cost.
         """
@@ -160,6 +163,7 @@ class Loops(Mounts):
         )
         return attach_kept(*self._world(), path, options)
 
+    @kernel_errors()
     def release(
         self, device: LoopDevice | Text, *, unmount: bool = False, timeout: float = TIMEOUT_SECONDS
     ) -> ReleaseReport:
@@ -179,6 +183,7 @@ class Loops(Mounts):
             ImageWriteError: It is detached, but what was written may not be in the image.
             LoopPermissionError: The device may not be opened.
             LedgerError: Another process kept the medium's ledger locked.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or access to the node. Constant cost, but for a look at every process where it is busy.
         """
@@ -187,6 +192,7 @@ class Loops(Mounts):
             return release_number(*self._world(), disk_number(device), deadline, unmount=unmount)
         return release_device(*self._world(), device, deadline, unmount=unmount)
 
+    @kernel_errors()
     def release_all(
         self, medium_or_image: Text, *, unmount: bool = False, timeout: float = TIMEOUT_SECONDS
     ) -> ReleaseReport:
@@ -212,6 +218,7 @@ class Loops(Mounts):
             LedgerError: Another process kept the ledger locked; what was found was released (``.report``).
             LoopPermissionError: A device may not be opened.
             MediumError: The id cannot be one, or it is a file's name here and no medium is known by it: write ./NAME.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or access to the nodes. Cost grows with the bound devices of the host, listed once a round.
         """
@@ -220,6 +227,7 @@ class Loops(Mounts):
         medium = medium_meant(kernel, medium_or_image, deadline)
         return release_medium(kernel, ledger, medium, deadline, unmount=unmount)
 
+    @kernel_errors()
     def sweep(
         self,
         *,
@@ -246,6 +254,7 @@ class Loops(Mounts):
         Raises:
             LoopPermissionError: The devices may not be opened.
             ValueError: ``kept_older_than`` or ``timeout`` is negative.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or access to the nodes. Cost grows with the bound devices of the host and with the ledgers.
         """
@@ -255,6 +264,7 @@ class Loops(Mounts):
         paths = frozenset(path for folder in folders for path in real_paths(kernel, folder, deadline))
         return sweep(kernel, ledger, Scope(paths, system, checked_age(kept_older_than), dry_run), deadline)
 
+    @kernel_errors()
     def list_media(self, medium: str | None = None, *, timeout: float = TIMEOUT_SECONDS) -> list[MediumState]:
         """List what is attached, by medium; it changes nothing and takes no lock.
 
@@ -269,6 +279,7 @@ class Loops(Mounts):
             LedgerError: The ledger folder is not to be trusted.
             LoopPermissionError: The devices may not be opened.
             MediumError: The id cannot be one.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or read access to the nodes. Cost grows with the bound devices of the host times the media.
         """
@@ -276,6 +287,7 @@ class Loops(Mounts):
             check_medium(medium)
         return list_media(*self._world(), medium, Deadline.after(timeout))
 
+    @kernel_errors()
     def list_devices(
         self, device: LoopDevice | Text | None = None, *, timeout: float = TIMEOUT_SECONDS
     ) -> list[DeviceState]:
@@ -292,6 +304,7 @@ class Loops(Mounts):
             LedgerError: The ledger folder is not to be trusted.
             LoopPermissionError: The devices may not be opened.
             ValueError: That is no loop device's path.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or read access to the nodes; holders as ``holders`` has them. Cost grows with the bound devices of
         the host times the media, and with its processes and mount namespaces.
@@ -299,6 +312,7 @@ class Loops(Mounts):
         number = None if device is None else device_number(device)
         return list_devices(*self._world(), number, Deadline.after(timeout))
 
+    @kernel_errors()
     def holders(self, device: LoopDevice | Text) -> list[Holder]:
         """Tell who keeps a device busy.
 
@@ -312,6 +326,7 @@ class Loops(Mounts):
 
         Raises:
             ValueError: That is no loop device's path.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Root sees all of them, others only their own. Cost grows with the processes and mount namespaces of the host.
         """

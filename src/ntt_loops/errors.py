@@ -13,6 +13,7 @@
     │       └── LoopPermissionError also PermissionError
     ├── DeviceBusyError             also OSError (EBUSY)
     ├── LedgerError                 also OSError
+    ├── KernelError                 also OSError
     └── MountError                  also OSError
         └── MountTimeoutError       also TimeoutError
 
@@ -22,6 +23,7 @@ and device, and what to do next.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -30,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ntt_loops._plain import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "AttachError",
@@ -39,6 +41,7 @@ __all__ = [
     "ImageNotFoundError",
     "ImagePermissionError",
     "ImageWriteError",
+    "KernelError",
     "LedgerError",
     "LoopPermissionError",
     "LoopUnavailableError",
@@ -207,6 +210,28 @@ class LedgerError(NttLoopsError, OSError):
 
     def __init__(self, message: str, *, path: Text | None = None, report: object = None, **facts: Any) -> None:
         super().__init__(message, path=None if path is None else Path(path), report=report, **facts)
+
+
+class KernelError(NttLoopsError, OSError):
+    """A system call failed that has nothing to do with the image: no descriptor or memory is left, /proc is not there.
+
+    ``errno`` says which; what was done until then is on record, and the call can be made again.
+    """
+
+    _errno = errno.EIO
+
+
+@contextlib.contextmanager
+def kernel_errors(**facts: Any) -> Iterator[None]:
+    """Turn each OSError that nothing below has understood into a KernelError: callers catch one family of errors."""
+    try:
+        yield
+    except NttLoopsError:
+        raise
+    except OSError as error:
+        where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+        message = f"{error.strerror or error}{where}: this machine refused a call; see to that and try again"
+        raise KernelError(message, errno=error.errno, **facts) from error
 
 
 class MountError(NttLoopsError, OSError):

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("_tools")
 @pytest.fixture(scope="module")
 def _tools() -> None:
     """Need what the demo runs."""
-    for name in ("mkfs.ext4", "blkid", "mount", "umount", "losetup", "sleep"):
+    for name in ("mkfs.ext4", "blkid", "mount", "umount", "losetup", "cat"):
         require_tool(name)
 
 
@@ -106,7 +106,7 @@ def test_each_medium_fails_in_its_own_way_and_goes_on(whole_run: str) -> None:
     failed = [line.split("FAILED: ")[1] for line in text.splitlines() if "FAILED: " in line]
     full, busy, killed, twice = failed
     assert "No space left on device" in full
-    assert re.search(r"still in use.* by sleep \(pid \d+\)", busy)
+    assert re.search(r"still in use.* by cat \(pid \d+\)", busy)
     assert re.search(r"killed by SIGKILL while it had /dev/loop\d+ attached and mounted", killed)
     assert "did not confirm" in twice
     assert len(re.findall(r"^  again ", text, re.MULTILINE)) == 4

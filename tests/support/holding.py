@@ -48,6 +48,12 @@ def reader_for(node: os.PathLike[str] | str, seconds: float) -> Iterator[Reader]
     yield from _running("sh", "-c", _FOR_SECONDS, "sh", node, str(seconds))
 
 
+@contextmanager
+def worker_in(folder: os.PathLike[str], seconds: float) -> Iterator[Reader]:
+    """A process that works in a folder for some seconds."""
+    yield from _running("sh", "-c", 'cd "$1"; echo; exec sleep "$2"', "sh", folder, str(seconds))
+
+
 def _running(*command: os.PathLike[str] | str) -> Iterator[Reader]:
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     found = Reader(process)

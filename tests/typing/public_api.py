@@ -23,6 +23,7 @@ from ntt_loops import (
     ImagePermissionError,
     ImageWriteError,
     KeptDevice,
+    KernelError,
     LedgerError,
     LeftDevice,
     LoopAttachment,
@@ -249,7 +250,14 @@ def every_error_as_its_builtin() -> None:
     values: list[type[ValueError]] = [MediumError, ImageError, ImageNotFoundError, ImagePermissionError]
     missing: type[FileNotFoundError] = ImageNotFoundError
     forbidden: list[type[PermissionError]] = [ImagePermissionError, LoopPermissionError]
-    others: list[type[OSError]] = [ImageWriteError, AttachError, LoopUnavailableError, DeviceBusyError, LedgerError]
+    others: list[type[OSError]] = [
+        ImageWriteError,
+        AttachError,
+        LoopUnavailableError,
+        DeviceBusyError,
+        LedgerError,
+        KernelError,
+    ]
     late: type[TimeoutError] = MountTimeoutError
     root: list[type[NttLoopsError]] = [MountError, NttLoopsError]
     log.info("%s %s %s %s %s %s", values, missing, forbidden, others, late, root)

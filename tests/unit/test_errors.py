@@ -21,6 +21,7 @@ from ntt_loops import (
     ImageNotFoundError,
     ImagePermissionError,
     ImageWriteError,
+    KernelError,
     LedgerError,
     LoopPermissionError,
     LoopUnavailableError,
@@ -49,6 +50,7 @@ PROMISES: list[tuple[type[NttLoopsError], tuple[type[BaseException], ...], int |
     (LoopPermissionError, (LoopUnavailableError, PermissionError), errno.EPERM),
     (DeviceBusyError, (OSError,), errno.EBUSY),
     (LedgerError, (OSError,), errno.EIO),
+    (KernelError, (OSError,), errno.EIO),
     (MountError, (OSError,), errno.EIO),
     (MountTimeoutError, (MountError, TimeoutError), errno.ETIMEDOUT),
 ]
@@ -62,6 +64,7 @@ FULL: list[NttLoopsError] = [
     ImageWriteError("lost", medium="536a", device="/dev/loop7", holders=(HOLDER,), report=REPORT),
     DeviceBusyError("in use", medium="536a", device=Path("/dev/loop7"), holders=(HOLDER,), report=REPORT),
     LedgerError("locked", medium="536a", path="/run/ntt-loops/536a.jsonl", errno=errno.EAGAIN, report=REPORT),
+    KernelError("no descriptor left", errno=errno.EMFILE),
     MountError("no", partition="/dev/loop7p1", text="mount: wrong fs type\n", device="/dev/loop7", errno=32),
     MountTimeoutError("no end", partition="/dev/loop7p1", text=""),
 ]
@@ -173,3 +176,20 @@ def test_a_name_of_any_bytes_is_plain_data() -> None:
     error = ImageError("it failed", image=name)
     assert json.loads(json.dumps(error.to_dict()))["image"] == name
     assert pickle.loads(pickle.dumps(error)).image == Path(name)  # noqa: S301 - our own
+
+
+def test_an_error_of_a_call_that_nobody_understood_is_a_kernel_error() -> None:
+    """Whatever OSError comes up from below is caught with the rest, keeps its errno, and says which file it was."""
+    with pytest.raises(KernelError) as caught, errors.kernel_errors(medium="536a"):
+        raise OSError(errno.EMFILE, "Too many open files", "/proc/partitions")
+    assert (caught.value.errno, caught.value.medium) == (errno.EMFILE, "536a")
+    assert "Too many open files (/proc/partitions)" in str(caught.value)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_our_own_errors_and_others_pass_as_they_are() -> None:
+    """A busy device stays one, and a ValueError is not the kernel's."""
+    for error in (DeviceBusyError("in use"), ValueError("no number")):
+        with pytest.raises(type(error)) as caught, errors.kernel_errors():
+            raise error
+        assert caught.value is error

@@ -17,7 +17,7 @@ from ntt_loops._attachment.image import Extent, open_image
 from ntt_loops._attachment.leaving import not_written, still_busy, wait_gone
 from ntt_loops._attachment.naming import check_medium, medium_of
 from ntt_loops._backoff import Deadline
-from ntt_loops.errors import LedgerError, NttLoopsError
+from ntt_loops.errors import LedgerError, NttLoopsError, kernel_errors
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -66,7 +66,8 @@ def _bind(kernel: Kernel, ledger: Ledger, image: str, options: Options, lifetime
     opened = open_image(image, writable=options.writable, extent=options.extent)
     try:
         request = Request(opened, options.medium, options.extent, options.writable, lifetime)
-        return Attacher(kernel, ledger, request).attach(Deadline.after(options.timeout))
+        with kernel_errors(medium=options.medium, image=image):
+            return Attacher(kernel, ledger, request).attach(Deadline.after(options.timeout))
     finally:
         opened.close()
 
@@ -156,7 +157,7 @@ class LoopAttachment:
         """Detach. An error of the body goes on; what goes wrong here is then added to it as a note, and logged."""
         try:
             self.close()
-        except (NttLoopsError, OSError) as own:
+        except NttLoopsError as own:
             if error is None:
                 raise
             error.add_note(f"ntt_loops, on leaving the 'with' block: {own}")
@@ -181,7 +182,8 @@ class LoopAttachment:
                 write_error = self._flush(binding)
             finally:
                 binding.handle.close()
-            holders = wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
+            with kernel_errors(medium=self.medium, device=binding.device):
+                holders = wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
             self._write_down(binding, deadline, is_gone=not holders)
         except BaseException as error:
             if write_error is not None:  # the kernel says it only once, so it must not be lost

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from ntt_loops import ReleaseReport
 
 
-def show_release(report: ReleaseReport, of: str) -> None:
-    """Print what went and what was left."""
+def show_release(report: ReleaseReport) -> None:
+    """Print what went and what was left alone."""
     for released in report.released:
         freed = f", {size(released.freed_bytes)} freed" if released.freed_bytes else ""
         echo("released ", Cell(released.device, "bold"), f" of {released.image}{freed}")
@@ -23,5 +23,10 @@ def show_release(report: ReleaseReport, of: str) -> None:
         echo(f"left {left.device} alone: it is of {left.image}")
     for problem in report.problems:
         complain(problem)
+
+
+def show_all_gone(report: ReleaseReport, of: str) -> None:
+    """Print it, and that there was nothing where there was nothing."""
+    show_release(report)
     if not (report.released or report.already_gone):
         echo(f"nothing of {of} was attached")

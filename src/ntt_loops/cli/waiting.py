@@ -60,5 +60,5 @@ def _for_whom(devices: Callable[[], Iterable[str]]) -> str:
     except (OSError, ValueError):  # it is only said to be kind
         return ""
     names = list(dict.fromkeys(awaited(holder) for holder in held))
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    more = f", and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]}{more}" if names else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from ntt_loops import DeviceState
 
+#: What the other columns take at most.
+_WIDTH_BEFORE = 49
 _HEADER = ("DEVICE", "STATE", "SIZE", "AGE", "HELD BY")
 
 
@@ -39,7 +42,7 @@ def command(timeout: float, *, as_json: bool) -> Exit:
         _show(devices)
     elif devices:
         header = ("MEDIUM", *_HEADER, "IMAGE")
-        echo_table(header, [[one.medium or "-", *_cells(one), str(one.image)] for one in devices])
+        echo_table(header, [[one.medium or "-", *_cells(one), _held(one), str(one.image)] for one in devices])
     return Exit.DONE
 
 
@@ -70,14 +73,29 @@ def _show(devices: list[DeviceState]) -> None:
         rows.append([Cell(medium, "bold cyan") if medium is not None else Cell("Of no medium", "bold")])
         for image, of_image in groupby(of_medium, key=lambda one: one.image):
             rows.append([Cell(f"  {image}", "dim")])
-            rows += [["  " + one.device, *_cells(one)[1:]] for one in of_image]
+            for one in of_image:
+                rows += _rows(one)
     echo_table(("  DEVICE", *_HEADER[1:]), rows)
 
 
+def _rows(device: DeviceState) -> list[list[Cell | str]]:
+    """Return its row; holders that have no room in it follow on lines of their own."""
+    _, *cells = _cells(device)
+    row: list[Cell | str] = [f"  {device.device}", *cells]
+    held = _held(device)
+    if len(held) <= shutil.get_terminal_size().columns - _WIDTH_BEFORE:
+        return [[*row, held]]
+    below: list[list[Cell | str]] = [[f"      {who(one)}"] for one in device.holders]
+    return [[*row, ""], *below]
+
+
 def _cells(device: DeviceState) -> list[Cell | str]:
-    held = ", ".join(map(who, device.holders))
     old = "-" if device.age_seconds is None else age(device.age_seconds)
-    return [device.device, _state(device), size(device.size_bytes), old, held or Cell("nobody", "green")]
+    return [device.device, _state(device), size(device.size_bytes), old]
+
+
+def _held(device: DeviceState) -> str:
+    return ", ".join(map(who, device.holders)) or "nobody"
 
 
 def _state(device: DeviceState) -> Cell:

@@ -10,7 +10,7 @@ import ntt_loops
 from ntt_loops.cli.exits import Exit
 from ntt_loops.cli.output import echo_json
 from ntt_loops.cli.parameters import json_option, medium_argument, root_option, timeout_option
-from ntt_loops.cli.reports import show_release
+from ntt_loops.cli.reports import show_all_gone
 from ntt_loops.cli.targets import Target, devices_of, target
 from ntt_loops.cli.verb import Verb
 from ntt_loops.cli.waiting import waiting
@@ -29,7 +29,7 @@ def command(medium: str, root: str, timeout: float, *, as_json: bool) -> Exit:
     if as_json:
         echo_json(report.to_dict())
     else:
-        show_release(report, medium)
+        show_all_gone(report, medium)
     return Exit.DONE
 
 

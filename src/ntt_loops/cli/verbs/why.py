@@ -66,4 +66,8 @@ def _show(found: DeviceState) -> None:
     lines = commands(found)
     width = max((len(command) for command, _ in lines), default=0)
     for command, remark in lines:
-        echo("  ", Cell(command.ljust(width), "bold"), Cell(f"  # {remark}" if remark else "", "dim"))
+        echo(
+            "  ",
+            Cell(command.ljust(width) if remark else command, "bold"),
+            Cell(f"  # {remark}" if remark else "", "dim"),
+        )

@@ -1,0 +1,42 @@
+"""What must hold after whatever happened, asked of losetup(8) and sysfs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ntt_loops import NttLoopsError
+from tests.support import oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.proof.scenarios import Scenario
+
+
+def after(scenario: Scenario) -> list[str]:
+    """Return what is wrong, in words; at the end nothing of the scenario is left either way."""
+    found = list(_wrong(scenario))
+    for device in oracle.bound_devices(scenario.image):
+        oracle.losetup_detach(device)
+    return found
+
+
+def _wrong(scenario: Scenario) -> Iterator[str]:
+    """One release finds all that is left, a second nothing, and the image can be attached again."""
+    loops, image = scenario.loops, scenario.image
+    try:
+        # By its id, which is no hash, a device is found by the ledger and its tag alone; strangers' go by the path.
+        loops.release_all(image if scenario.has_strangers else image.stem)
+        if left := oracle.bound_devices(image):
+            yield f"release_all left {left}"
+        if loops.release_all(image).released:
+            yield "a second release_all found more"
+        with loops.attached(image) as device:
+            if str(device) not in oracle.bound_devices(image):
+                yield "attached again, it is not"
+    except NttLoopsError as error:
+        yield f"{type(error).__name__} afterwards: {error}"
+    if left := oracle.bound_devices(image):
+        yield f"after the next run {left} is left"
+    if records := sorted(path.name for path in scenario.run_dir.iterdir()):
+        yield f"on record is left: {records}"

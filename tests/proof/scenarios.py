@@ -1,0 +1,103 @@
+"""What a process does while it is killed or hindered: each a piece of work on an image of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from ntt_loops import Loops
+from tests.support.media import by_losetup, new_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Scenario(NamedTuple):
+    """A piece of work, and what it is done to."""
+
+    loops: Loops
+    run_dir: Path
+    image: Path
+    work: Callable[[], object]
+    #: Whether devices that losetup(8) made are there, too.
+    has_strangers: bool = False
+
+
+def scoped(folder: Path) -> Scenario:
+    """A ``with`` block."""
+    loops, image = _new(folder)
+
+    def work() -> None:
+        with loops.attached(image):
+            pass
+
+    return Scenario(loops, folder / "run", image, work)
+
+
+def writable(folder: Path) -> Scenario:
+    """A ``with`` block that writes."""
+    loops, image = _new(folder)
+
+    def work() -> None:
+        with (
+            loops.attached(image, writable=True) as device,
+            contextlib.suppress(OSError),
+            device.path.open("wb") as node,
+        ):
+            node.write(bytes(4096))
+
+    return Scenario(loops, folder / "run", image, work)
+
+
+def kept(folder: Path) -> Scenario:
+    """A kept attach."""
+    loops, image = _new(folder)
+    return Scenario(loops, folder / "run", image, lambda: loops.attach_kept(image))
+
+
+def released(folder: Path) -> Scenario:
+    """A release of one device."""
+    loops, image = _new(folder)
+    device = loops.attach_kept(image)
+    return Scenario(loops, folder / "run", image, lambda: loops.release(device))
+
+
+def released_writable(folder: Path) -> Scenario:
+    """A release of a device that was written to."""
+    loops, image = _new(folder)
+    device = loops.attach_kept(image, writable=True)
+    with device.path.open("r+b") as node:
+        node.write(bytes(4096))
+        node.flush()
+        os.fsync(node.fileno())
+    return Scenario(loops, folder / "run", image, lambda: loops.release(device))
+
+
+def all_released(folder: Path) -> Scenario:
+    """A release of a kept device, a writable one and a stranger's."""
+    loops, image = _mixed(folder)
+    return Scenario(loops, folder / "run", image, lambda: loops.release_all(image.stem), has_strangers=True)
+
+
+def swept(folder: Path) -> Scenario:
+    """A sweep that finds a kept device too old."""
+    loops, image = _new(folder)
+    loops.attach_kept(image)
+    return Scenario(loops, folder / "run", image, lambda: loops.sweep(kept_older_than=0))
+
+
+def _mixed(folder: Path) -> tuple[Loops, Path]:
+    loops, image = _new(folder)
+    loops.attach_kept(image, size_limit_bytes=image.stat().st_size // 2)
+    loops.attach_kept(image, offset_bytes=image.stat().st_size // 2, writable=True)
+    by_losetup(image)
+    return loops, image
+
+
+def _new(folder: Path) -> tuple[Loops, Path]:
+    return Loops(folder / "run"), new_image(folder)
+
+
+SCENARIOS = (scoped, writable, kept, released, released_writable, all_released, swept)
