@@ -96,7 +96,7 @@ def test_busy_releases_the_others_and_leaves_nothing_armed(world: World, loops: 
     busy, idle = loops.attach_kept(image), loops.attach_kept(image)
     reader = world.open_elsewhere(busy.number)
     with pytest.raises(DeviceBusyError) as caught:
-        loops.release_all(HASH, timeout=0.3)
+        loops.release_all(HASH, timeout=1)
     assert ("process", reader.pid) in [(one.kind, one.pid) for one in caught.value.holders]
     assert [one.device for one in caught.value.report.released] == [str(idle)]
     assert is_bound(world, busy.number, image)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import Loops
+from ntt_loops._medium import attempt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,12 @@ def is_bound(world: World, number: int, image: Path) -> bool:
     """Whether a number is bound to an image, living or deleted."""
     found = world.kernel.look(number)
     return found is not None and found.backing_file.startswith(os.fsencode(image))
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no look of others at a device, which lasts for a moment, make it one that is in use."""
+    monkeypatch.setattr(attempt, "PATIENCE_SECONDS", 0.5)
 
 
 def reasons(report: SweepReport) -> dict[str, str]:

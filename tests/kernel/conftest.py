@@ -1,4 +1,4 @@
-"""Fixtures of several files."""
+"""What holds for every test of real devices: the machine need not be quiet; and fixtures of several files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import strangers
 from tests.support.ntt_place import Place
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _own_users_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the users out that are no processes of this test's."""
+    strangers.leave_out(monkeypatch)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from ntt_loops import ImageError, LedgerError, Loops, LoopUnavailableError
 from ntt_loops._ledger import Book
 from tests.support import oracle, rawloop
 from tests.support.forked import forks
-from tests.support.kernels import PinnedKernel
+from tests.support.kernels import FencedKernel, PinnedKernel
 from tests.support.media import by_losetup, is_bound, new_image
 from tests.support.needs import require_tool
 from tests.support.rig import mounted, private_number
@@ -155,16 +155,28 @@ def test_case_23_without_loop_control_it_says_so(tmp_path: Path) -> None:
     assert "modprobe loop" in error
 
 
+class ExhaustedKernel(PinnedKernel):
+    """Has these numbers only, and shows no device but those of one folder."""
+
+    def __init__(self, folder: Path, nodes: dict[int, Path]) -> None:
+        super().__init__(nodes)
+        self._fenced = FencedKernel(folder)
+
+    def bound_numbers(self) -> list[int]:
+        """Return the numbers of the bound devices of this folder."""
+        return self._fenced.bound_numbers()
+
+
 def test_case_23_an_exhausted_pool_says_who_uses_it(tmp_path: Path) -> None:
     """Where no number is left, the error says how many devices are bound, below which folders, and what to do."""
     image = new_image(tmp_path)
     with private_number() as number, rawloop.opened(rawloop.node(number), os.O_RDONLY | os.O_EXCL):
-        loops = Loops(tmp_path / "run", PinnedKernel(_pool(number)))
+        loops = Loops(tmp_path / "run", ExhaustedKernel(tmp_path, _pool(number)))
         with rawloop.attach(new_image(tmp_path)), pytest.raises(LoopUnavailableError) as caught:
             loops.attach_kept(image, timeout=30)
     assert caught.value.errno == errno.ENOSPC
-    assert "loop devices are bound" in str(caught.value)
-    assert f"below {tmp_path}" in str(caught.value)
+    assert "1 loop devices are bound" in str(caught.value)
+    assert f"1 below {tmp_path})" in str(caught.value)
     assert "ntt_loops.sweep(" in str(caught.value)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from ntt_loops._kernel.values import SECTOR_BYTES, TableEntry
 from ntt_loops.testing import MemoryKernel
-from tests.support.world import Elsewhere, Mounted, Where, World
+from tests.support.world import Elsewhere, Mounted, Place, Where, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,16 @@ class MemoryWorld(World):
         self.rundown = rundown
         self.has_diskseq = True
         self._pids = itertools.count(5_000_000)
+
+    def table_image(self, *places: Place) -> Path:
+        """Say that the image has that table."""
+        path = self.image()
+        entries = (
+            TableEntry(number, start * SECTOR_BYTES, length * SECTOR_BYTES, hex(kind), "dos")
+            for number, (start, length, kind) in enumerate(places, 1)
+        )
+        self.memory.put_table(path, *entries)
+        return path
 
     def new_number(self) -> int:
         """Return the lowest free one."""

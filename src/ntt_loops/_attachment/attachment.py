@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ntt_loops._attachment.attach import Attacher, Request
+from ntt_loops._attachment.attach import Attacher
+from ntt_loops._attachment.binding import Request
 from ntt_loops._attachment.identity import Identity
 from ntt_loops._attachment.image import Extent, open_image
 from ntt_loops._attachment.leaving import not_written, still_busy, wait_gone
@@ -22,7 +23,7 @@ from ntt_loops.errors import LedgerError, NttLoopsError, kernel_errors
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ntt_loops._attachment.attach import Binding
+    from ntt_loops._attachment.binding import Binding
     from ntt_loops._attachment.device import LoopDevice
     from ntt_loops._attachment.holders import Holder
     from ntt_loops._kernel import Kernel

@@ -18,6 +18,7 @@ from ntt_loops._kernel.values import (
     Probe,
     Process,
     StackedDevice,
+    TableEntry,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "Process",
     "StackedDevice",
     "StuckError",
+    "TableEntry",
 ]

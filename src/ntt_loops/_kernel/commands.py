@@ -8,15 +8,18 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntt_loops._kernel import guarded
+from ntt_loops._kernel.descriptors import above_stdio
 from ntt_loops._kernel.protocol import StuckError
-from ntt_loops._kernel.values import Probe
+from ntt_loops._kernel.values import SECTOR_BYTES, Probe, TableEntry
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Sequence
 
 #: A killed program ends at once, unless it sleeps in the kernel.
@@ -77,7 +80,38 @@ def stop_stacked(name: str, own_name: str, *, within: float) -> None:
         raise OSError(errno.EBUSY, ended.text)
 
 
-def _run(command: Sequence[bytes], within: float, *, package: str) -> Ended:
+#: A byte that partx(8) does not print as it is.
+_ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
+
+
+def partition_table(device: io.FileIO, *, within: float) -> list[TableEntry]:
+    """Run partx(8) on an open device; it fails alike where there is no table and where one cannot be read.
+
+    It counts in 512 bytes, whatever the device's sector is (F55).
+    """
+    ended = _partx(device, b"--raw", b"--noheadings", b"--output", b"NR,START,SECTORS,TYPE,SCHEME", within=within)
+    return [] if ended.status != 0 else [_table_entry(line) for line in ended.output.splitlines()]
+
+
+def _table_entry(line: bytes) -> TableEntry:
+    number, start, sectors, *words = line.split(b" ")
+    name, scheme = (os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), word)) for word in words)
+    return TableEntry(int(number), int(start) * SECTOR_BYTES, int(sectors) * SECTOR_BYTES, name, scheme)
+
+
+def add_partitions(device: io.FileIO, first: int, last: int, *, within: float) -> None:
+    """Run ``partx --add``, which goes on after a partition that the kernel refuses."""
+    _partx(device, b"--add", b"--nr", b"%d:%d" % (first, last), within=within)
+
+
+def _partx(device: io.FileIO, *options: bytes, within: float) -> Ended:
+    """Run partx(8) on the very device that is open here, whatever its node is by now."""
+    with above_stdio(device) as passed:
+        node = b"/proc/self/fd/%d" % passed.fileno()
+        return _run([b"partx", *options, b"--", node], within, package="util-linux", passed=(passed.fileno(),))
+
+
+def _run(command: Sequence[bytes], within: float, *, package: str, passed: Sequence[int] = ()) -> Ended:
     """Run a program in English; OSError ENOENT where it is not installed, StuckError where it does not end in time."""
     name = os.fsdecode(command[0])
     try:
@@ -87,6 +121,7 @@ def _run(command: Sequence[bytes], within: float, *, package: str) -> Ended:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, "LC_ALL": "C"},
+            pass_fds=passed,
             process_group=0,  # a Ctrl-C at the terminal is for this process
         )
     except FileNotFoundError as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Probe,
         Process,
         StackedDevice,
+        TableEntry,
     )
 
 
@@ -111,6 +112,12 @@ class Kernel(Protocol):
 
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION; works also after a CLR_FD that took (F37)."""
+
+    def partition_table(self, handle: Handle, *, within: float) -> list[TableEntry]:
+        """Partx(8) reads the table; empty where there is none, or one that is broken."""
+
+    def add_partitions(self, handle: Handle, first: int, last: int, *, within: float) -> None:
+        """``partx --add``, for the numbers of the table from first to last; sysfs tells what came of it (F54)."""
 
     # -- sysfs: opens no device, so disturbs nobody (F36)
 

@@ -66,8 +66,7 @@ def _time_for(deadline: Deadline) -> Deadline:
 
 
 def _stuck(source: Source, point: bytes, error: StuckError) -> MountTimeoutError:
-    text = str(error)
-    notes = getattr(error, "__notes__", [])
-    left = "; ".join(notes) if notes else "nothing is left mounted"
-    message = f"{source.node} was not mounted at {os.fsdecode(point)}: {text}, so it was killed; {left}"
+    left = "; ".join(getattr(error, "__notes__", [])) or "nothing is left mounted"
+    text = f"{error}, so it was killed; {left}"
+    message = f"{source.node} was not mounted at {os.fsdecode(point)}: {text}"
     return MountTimeoutError(message, device=source.node, partition=source.node, text=text)
