@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Book, Key, Ledger, Record
     from ntt_loops._medium.candidates import Candidate
+    from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen, Survey
 
 
@@ -71,8 +72,9 @@ class Records:
     def _gone_device(self, record: Record) -> GoneDevice:
         return GoneDevice(os.fspath(self._kernel.node(record.number)), Path(os.fsdecode(record.image)))
 
-    def forget_gone(self, book: Book, devices: Sequence[Seen], survey: Survey) -> None:
-        """Take off what is not among the devices that were just seen."""
+    def forget_gone(self, book: Book, devices: Sequence[Seen], survey: Survey, *, besides: Sequence[Going]) -> None:
+        """Take off what is not among the devices that were just seen; ``besides`` are those that this call released."""
+        self._released |= {one.candidate.record.key for one in besides if one.candidate.record is not None}
         by_number = {one.number: one for one in devices}
         for key, record in tuple(book.entries.items()):
             if not survey.covers(record.number):

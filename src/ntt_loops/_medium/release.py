@@ -72,6 +72,8 @@ class Release:
         #: The device numbers that are the medium's and nobody's: what stands on these alone may be stopped.
         self._own: frozenset[int] = frozenset()
         self._left: dict[int, LeftDevice] = {}
+        #: What this call has unmounted and somebody else still looked at: it may go without being tried again.
+        self._unmounted: dict[tuple[int, int | None, bytes], Going] = {}
         self._unmount_errors: dict[int, list[MountError]] = {}
         self._write_errors: list[tuple[Going, OSError]] = []
 
@@ -119,19 +121,31 @@ class Release:
         book = self._records.open()
         try:
             devices = self._devices = self._survey.look()
+            went = self._went_with_umount(devices)
             records = () if book is None else tuple(book.entries.values())
             found = self._finder.candidates(devices, records)
             if book is not None:
-                self._records.forget_gone(book, devices, self._survey)
+                self._records.forget_gone(book, devices, self._survey, besides=went)
             self._left |= {one.number: self._left_device(one) for one in self._finder.left(devices, records)}
             if checks_name and not (found or records):
                 self._check_is_no_file()
         finally:
             if book is not None:
                 book.close()
+        for going in went:
+            self._count(going)
         # Storage that may hang comes last: it must not use up the time of the others.
         candidates = map(OtherLedgers(self._ledger).complete, found)
         return sorted(candidates, key=lambda one: (one.seen.hangs, one.number))
+
+    def _went_with_umount(self, devices: Sequence[Seen]) -> list[Going]:
+        present = {one.key for one in devices}
+        return [self._unmounted.pop(key) for key in tuple(self._unmounted) if key not in present]
+
+    def _count(self, going: Going) -> None:
+        """Count a device as released by this call."""
+        self._freed.released(going)
+        self._records.strike(going.candidate)
 
     def _left_device(self, seen: Seen) -> LeftDevice:
         return LeftDevice(os.fspath(self._kernel.node(seen.number)), self._survey.image_of(seen))
@@ -153,17 +167,19 @@ class Release:
     def _try(self, candidate: Candidate) -> Outcome | None:
         """Try one device; return why it stays, None when it is gone."""
         going = self._freed.going(candidate)
-        is_unmounted = self._unmount and self._unmounts(candidate)
+        if self._unmount and self._unmounts(candidate):
+            self._unmounted[candidate.seen.key] = going
         attempt = Attempt(self._kernel, self._deadline, self._survey.within())
         done = attempt.detach(candidate)
         if done.write_error is not None:
             self._write_errors.append((going, done.write_error))
+        if done.outcome not in (Outcome.RELEASED, Outcome.GONE):
+            return done.outcome
         # A mounted device that was armed goes with its umount: that was this call's doing too.
-        if done.outcome is Outcome.RELEASED or (done.outcome is Outcome.GONE and is_unmounted):
-            self._freed.released(going)
-            self._records.strike(candidate)
-            return None
-        return None if done.outcome is Outcome.GONE else done.outcome
+        was_unmounted = self._unmounted.pop(candidate.seen.key, None) is not None
+        if done.outcome is Outcome.RELEASED or was_unmounted:
+            self._count(going)
+        return None
 
     def _unmounts(self, candidate: Candidate) -> bool:
         """Unmount what stands on a device that is nobody's; return whether something went.
