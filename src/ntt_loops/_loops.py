@@ -305,6 +305,7 @@ class Loops(Mounts):
             LedgerError: The ledger folder is not to be trusted.
             LoopPermissionError: The devices may not be opened.
             ValueError: That is no loop device's path.
+            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
         Needs root, or read access to the nodes; holders as ``holders`` has them. Cost grows with the bound devices of
         the host times the media, and with its processes and mount namespaces.

@@ -35,7 +35,7 @@ SOME_OF_ALL = (PACKAGE, 11)
 class LonelyKernel(PinnedKernel):
     """Sees its own device and nobody else: looks at all processes and mounts have too many points to interrupt."""
 
-    def mounts(self) -> list[Mount]:
+    def mounts(self, *, only_ours: bool = False) -> list[Mount]:  # noqa: ARG002 - as called
         """Return none."""
         return []
 

@@ -41,8 +41,9 @@ def leave_out(patch: pytest.MonkeyPatch) -> None:
     def own_openers(self: LinuxKernel, rdevs: frozenset[int], *, pid: int | None = None) -> list[Opener]:
         return [one for one in openers(self, rdevs, pid=pid) if not is_stranger(one.pid, family)]
 
-    def own_mounts(self: LinuxKernel) -> list[Mount]:
-        return [one for one in mounts(self) if one.is_ours or not is_stranger(one.pid, family)]
+    def own_mounts(self: LinuxKernel, *, only_ours: bool = False) -> list[Mount]:
+        found = mounts(self, only_ours=only_ours)
+        return [one for one in found if one.is_ours or not is_stranger(one.pid, family)]
 
     patch.setattr(LinuxKernel, "openers", own_openers)
     patch.setattr(LinuxKernel, "mounts", own_mounts)

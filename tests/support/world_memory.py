@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class MemoryWorld(World):
     """Controls of ``MemoryKernel``, one to one."""
 
-    def __init__(self, folder: Path, *, rundown: bool) -> None:
-        self.memory = MemoryKernel(rundown=rundown)
+    def __init__(self, folder: Path, *, rundown: bool, memory: MemoryKernel | None = None) -> None:
+        self.memory = MemoryKernel(rundown=rundown) if memory is None else memory
         super().__init__(self.memory, folder)
         self.rundown = rundown
         self.has_diskseq = True
