@@ -35,7 +35,7 @@ def command(targets: tuple[str, ...], timeout: float, *, unmount: bool, as_json:
     """
     results = [_release(text, timeout, unmount=unmount, as_json=as_json) for text in targets]
     if as_json:
-        freed = sum(plain.get("freed_bytes", 0) for plain, _ in results)
+        freed = sum((plain.get("report") or plain).get("freed_bytes", 0) for plain, _ in results)
         echo_json({"targets": [plain for plain, _ in results], "freed_bytes": freed})
     return worst(status for _, status in results)
 
