@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import (
     Holder,
+    Identity,
     LoopAttachment,
     LoopDevice,
     Options,
@@ -330,7 +331,10 @@ class Loops(Mounts):
 
         Root sees all of them, others only their own. Cost grows with the processes and mount namespaces of the host.
         """
-        return find_holders(self._world().kernel, device_number(device))
+        kernel = self._world().kernel
+        found = find_holders(kernel, device_number(device))
+        is_it = not isinstance(device, LoopDevice) or Identity.of_device(device).is_bound(kernel)
+        return found if is_it else []  # what came after it on its number is somebody else's
 
 
 def _linux() -> Kernel:

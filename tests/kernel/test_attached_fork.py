@@ -15,7 +15,7 @@ from ntt_loops import Loops
 from ntt_loops._kernel.descriptors import open_numbers
 from tests.support import oracle
 from tests.support.forked import elsewhere, forks
-from tests.support.media import new_image
+from tests.support.media import is_bound, new_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +145,7 @@ def test_a_child_forked_while_another_thread_attaches_can_attach(loops: Loops, i
 
     def cycle(medium: str) -> bool:
         with loops.attached(image, medium=medium, timeout=60) as device:
-            return oracle.is_bound(str(device))
+            return is_bound(device)
 
     def attach_on() -> None:
         while not ended.is_set():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 0.6
 #: By then a call with that deadline is over, or it never will be.
-NEVER_SECONDS = 30.0
+NEVER_SECONDS = 120.0
 DEVICES = 4
 
 
