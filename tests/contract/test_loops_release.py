@@ -211,6 +211,21 @@ def test_the_number_of_a_record_may_be_another_image_by_now(world: World, loops:
     loops.release_all(stranger)
 
 
+def test_a_record_with_a_strangers_number_and_diskseq_is_not_believed(world: World, loops: Loops, image: Path) -> None:
+    """A spoilt ledger may name any device: without our tag and the recorded image it is not the record's."""
+    medium = f"spoilt-{HASH[:8]}"
+    device = loops.attach_kept(image, medium=medium)
+    stranger = world.image()
+    number = world.attach_foreign(stranger)
+    ledger = loops._world().ledger
+    path = ledger.run_dir / f"{medium}.jsonl"
+    text = path.read_text().replace(f'"number":{device.number},', f'"number":{number},')
+    path.write_text(text.replace(f'"diskseq":{device.diskseq},', f'"diskseq":{world.kernel.diskseq(number)},'))
+    assert [(one.device, one.found_by) for one in loops.release_all(medium).released] == [(str(device), "tag")]
+    assert is_bound(world, number, stranger)
+    loops.release_all(stranger)
+
+
 def test_a_bare_file_name_is_refused(loops: Loops, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A str without a slash that is a file here, and no medium, is an error that says to write ./NAME."""
     monkeypatch.chdir(image.parent)

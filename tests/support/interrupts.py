@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 PACKAGE: Final = str(Path(ntt_loops.__file__).parent)
+#: The kernel in memory: a system call is not interrupted inside.
+PLAYED: Final = str(Path(ntt_loops.__file__).parent / "testing")
 _LOOKS_FOR_SIGNALS: Final = ("RESUME", "CALL", "JUMP_BACKWARD")
 
 
@@ -34,7 +36,8 @@ class Interrupter:
 
     def __call__(self, frame: FrameType, _: str, __: object) -> Callable[..., Any] | None:
         """Trace each frame of the library, bytecode by bytecode."""
-        if not frame.f_code.co_filename.startswith(self._within):
+        file = frame.f_code.co_filename
+        if not file.startswith(self._within) or file.startswith(PLAYED):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False

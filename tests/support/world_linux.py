@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: Devices far from those that GET_FREE hands to others, within the minor numbers of any ``max_part``.
 OWN_NUMBERS = range(10_000, 60_000)
 REMOVE_SECONDS = 30.0
+#: Hypothesis seeds the usual one, and two runs of the tests would want the same numbers.
+_SOURCE = random.SystemRandom()
 
 _OPENER = "import os, sys; os.open(sys.argv[1], int(sys.argv[2])); print(flush=True); sys.stdin.read()"
 _MOUNTER = 'mount -t ext4 -o ro,noload -- "$0" "$1" && echo && exec cat'
@@ -64,7 +66,7 @@ class LinuxWorld(World):
 
     def new_number(self) -> int:
         """Make a device."""
-        return self.next_free(random.choice(OWN_NUMBERS))
+        return self.next_free(_SOURCE.choice(OWN_NUMBERS))
 
     def next_free(self, after: int) -> int:
         """Note the number, so that it is removed in the end."""

@@ -13,7 +13,7 @@ import signal
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntt_loops._kernel import guarded
+from ntt_loops._kernel import guarded, processes
 from ntt_loops._kernel.descriptors import above_stdio
 from ntt_loops._kernel.protocol import StuckError
 from ntt_loops._kernel.starting import Starting
@@ -102,7 +102,9 @@ def _table_entry(line: bytes) -> TableEntry:
 
 def add_partitions(device: io.FileIO, first: int, last: int, *, within: float) -> None:
     """Run ``partx --add``, which goes on after a partition that the kernel refuses."""
-    _partx(device, b"--add", b"--nr", b"%d:%d" % (first, last), within=within)
+    ended = _partx(device, b"--add", b"--nr", b"%d:%d" % (first, last), within=within)
+    if ended.status != 0 and not processes.surroundings().has_sys_admin:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def _partx(device: io.FileIO, *options: bytes, within: float) -> Ended:
