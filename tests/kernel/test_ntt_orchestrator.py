@@ -59,7 +59,7 @@ def test_ended_in_any_stage_it_goes_on_with_that(
     with _stopped(place, moment) as process:
         process.send_signal(number)
         (place.folder / "bin" / "umount").unlink(missing_ok=True)  # only the first one hangs
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=300)
     end_of_stopped(place.folder)
     if number != signal.SIGKILL:
         assert process.returncode == INTERRUPTED, errors
@@ -131,7 +131,7 @@ def test_two_at_once_share_the_media(place: Place, tmp_path: Path) -> None:
         place.assert_done(second)
         assert first.exists()
         end_of_stopped(tmp_path)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == ERROR, errors
     assert place.run().returncode == DONE
     place.assert_done(first)

@@ -18,7 +18,7 @@ from ntt_loops._attachment.binding import NO_HANDLE, Binding, Request, warn
 from ntt_loops._attachment.device import LoopDevice
 from ntt_loops._attachment.unavailable import attach_error, no_free_device
 from ntt_loops._backoff import Deadline, NotYet, retry
-from ntt_loops._kernel import LoopConfig
+from ntt_loops._kernel import LoopConfig, NoNodeError
 from ntt_loops._ledger import Record, Tag, new_nonce, token_of
 from ntt_loops.errors import AttachError, LedgerError, NttLoopsError
 
@@ -57,6 +57,7 @@ class Attacher:
             AttachError: The kernel refused the image, or did not do what it was asked to.
             LedgerError: The record could not be written; the device is detached again.
         """
+        self._kernel.remove_stale_nodes()
         binding = retry(lambda: self._attempt(deadline), deadline, gave_up=self._gave_up)
         warn(binding, self._request)
         return binding
@@ -142,6 +143,8 @@ class Attacher:
 
     def _refuse(self, number: int, error: OSError) -> NoReturn:
         """Raise what the refusal of a number means."""
+        if isinstance(error, NoNodeError):  # unlike a node that a tool removed for a moment, it does not come
+            raise self._error(error) from error
         if error.errno not in _WORTH_RETRYING:
             raise self._error(error) from error
         if error.errno == errno.EBUSY:
@@ -194,7 +197,7 @@ class Attacher:
     def _device(self, record: Record, size_bytes: int) -> LoopDevice:
         request = self._request
         return LoopDevice(
-            path=Path(self._kernel.node(record.number)),
+            path=Path(self._kernel.usable_node(record.number)),
             number=record.number,
             diskseq=record.diskseq,
             image=Path(request.image.path),
@@ -224,3 +227,4 @@ class Attacher:
                 raise
         finally:
             handle.close()
+            self._kernel.remove_stale_nodes()

@@ -185,6 +185,7 @@ class LoopAttachment:
                 binding.handle.close()
             with kernel_errors(medium=self.medium, device=binding.device):
                 holders = wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
+                self._kernel.remove_stale_nodes()
                 self._write_down(binding, deadline, is_gone=not holders)
         except BaseException as error:
             if write_error is not None:  # the kernel says it only once, so it must not be lost

@@ -55,6 +55,8 @@ class Detacher:
             return Detached(Outcome.STUCK)
         except OSError as error:
             return Detached(Outcome.FAILED, error=error)
+        finally:
+            self.kernel.remove_stale_nodes()
 
     def _detach(self) -> Detached:
         # Sysfs first: a claim on a number that is no longer ours disturbs strangers (F24).

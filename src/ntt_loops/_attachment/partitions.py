@@ -73,8 +73,11 @@ def read(kernel: Kernel, device: LoopDevice) -> tuple[Partition, ...]:
             table = kernel.partition_table(handle, within=PARTX_SECONDS)
             size_bytes = kernel.get_size_bytes(handle)
             there = {one.number for one in kernel.partitions(device.number)}
-            for first, last in _ranges(table, there, size_bytes):
-                kernel.add_partitions(handle, first, last, within=PARTX_SECONDS)
+            try:
+                for first, last in _ranges(table, there, size_bytes):
+                    kernel.add_partitions(handle, first, last, within=PARTX_SECONDS)
+            except PermissionError as error:
+                raise _not_added(device, error) from error
             return tuple(_listed(kernel, device.number, table, size_bytes))
         finally:
             handle.close()
@@ -134,8 +137,8 @@ def _listed(kernel: Kernel, number: int, table: Iterable[TableEntry], size_bytes
     entries = {one.number: one for one in table}
     nodes = {one.number: one for one in kernel.partitions(number)}
     for partition in sorted(entries.keys() | nodes.keys()):
-        path = Path(kernel.node(number, partition))
         entry, node = entries.get(partition), nodes.get(partition)
+        path = Path(kernel.node(number, partition) if node is None else kernel.usable_node(number, partition))
         if node is not None and (entry is None or not _is_same(entry, node, size_bytes)):
             yield Partition(path, partition, node.start_bytes, node.size_bytes)
         elif entry is not None:
@@ -153,6 +156,14 @@ def _is_same(entry: TableEntry, node: PartitionNode, size_bytes: int) -> bool:
     """Whether the kernel's partition is the table's: of an extended or truncated one it shows a part only (F55)."""
     is_shorter = entry.is_extended or _is_truncated(entry, size_bytes)
     return entry.start_bytes == node.start_bytes and (is_shorter or entry.size_bytes == node.size_bytes)
+
+
+def _not_added(device: LoopDevice, error: OSError) -> LoopPermissionError:
+    message = (
+        f"the partitions of {device} (medium {device.medium}) are not there, and adding them takes CAP_SYS_ADMIN, "
+        "which this process has not"
+    )
+    return LoopPermissionError(message, medium=device.medium, device=device, errno=error.errno)
 
 
 def _forbidden(device: LoopDevice, error: OSError) -> LoopPermissionError:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, processes, sysfs
+from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs
 from ntt_loops._kernel.descriptors import open_descriptor
 from ntt_loops._kernel.programs import Programs
 from ntt_loops._kernel.sight import Sight
@@ -72,7 +72,11 @@ class LinuxKernel(Sight, Programs):
     def open(self, number: int, *, writable: bool = False, exclusive: bool = False) -> Handle:
         """Open /dev/loopN: read-only unless asked, which no udev rule sees as a change (F26)."""
         flags = (os.O_RDWR if writable else os.O_RDONLY) | (os.O_EXCL if exclusive else 0)
-        return open_descriptor(self.node(number), flags)
+        try:
+            return open_descriptor(self.node(number), flags)
+        except FileNotFoundError:
+            with private_nodes.borrowed(str(self.node(number)), f"loop{number}") as node:
+                return open_descriptor(node, flags)
 
     def configure(self, handle: Handle, image: io.FileIO, config: LoopConfig) -> None:
         """LOOP_CONFIGURE."""
@@ -84,13 +88,14 @@ class LinuxKernel(Sight, Programs):
 
     def status_of(self, number: int, *, within: float | None = None) -> tuple[LoopStatus, int | None]:
         """Open, LOOP_GET_STATUS64, BLKGETDISKSEQ, close."""
-        if within is not None:
-            requests = str(abi.LOOP_GET_STATUS64), str(abi.BLKGETDISKSEQ)
-            answer = guarded.call("status", str(self.node(number)), *requests, within=within)
-            info, diskseq = answer[: abi.LOOP_INFO64.size], answer[abi.LOOP_INFO64.size :]
-            return ioctls.status_of(info), abi.U64.unpack(diskseq)[0] if diskseq else None
-        with open_descriptor(self.node(number), os.O_RDONLY) as device:
-            return ioctls.status_of(ioctls.get_status(device.fileno())), ioctls.get_diskseq(device.fileno())
+        if within is None:
+            with _file(self.open(number)) as device:
+                return ioctls.status_of(ioctls.get_status(device.fileno())), ioctls.get_diskseq(device.fileno())
+        try:
+            return _status_by(str(self.node(number)), within)
+        except FileNotFoundError:
+            with private_nodes.borrowed(str(self.node(number)), f"loop{number}") as node:
+                return _status_by(node, within)
 
     def lock_detach(self) -> Handle | None:
         """Flock a descriptor of its own on /dev/loop-control."""
@@ -164,6 +169,21 @@ class LinuxKernel(Sight, Programs):
     def node(self, number: int, partition: int | None = None) -> Path:
         """Return /dev/loopN or /dev/loopNpM."""
         return Path(f"/dev/loop{number}" if partition is None else f"/dev/loop{number}p{partition}")
+
+    def usable_node(self, number: int, partition: int | None = None) -> Path:
+        """Return the path of the node, or that of a private one."""
+        name = f"loop{number}" if partition is None else f"loop{number}p{partition}"
+        return Path(private_nodes.usable(str(self.node(number, partition)), name))
+
+    def remove_stale_nodes(self) -> None:
+        """Look through the folder of the private nodes, if there is one."""
+        private_nodes.remove_stale()
+
+
+def _status_by(node: str, within: float) -> tuple[LoopStatus, int | None]:
+    answer = guarded.call("status", node, str(abi.LOOP_GET_STATUS64), str(abi.BLKGETDISKSEQ), within=within)
+    info, diskseq = answer[: abi.LOOP_INFO64.size], answer[abi.LOOP_INFO64.size :]
+    return ioctls.status_of(info), abi.U64.unpack(diskseq)[0] if diskseq else None
 
 
 def _file(handle: Handle) -> io.FileIO:

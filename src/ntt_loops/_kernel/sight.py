@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 from ntt_loops._kernel import mountinfo, processes, stacked, swaps, sysfs, users
 
 if TYPE_CHECKING:
-    from ntt_loops._kernel.values import BoundDevice, LoopFlags, Mount, Opener, PartitionNode, StackedDevice
+    from ntt_loops._kernel.values import (
+        BoundDevice,
+        LoopFlags,
+        Mount,
+        Opener,
+        PartitionNode,
+        StackedDevice,
+        Surroundings,
+    )
 
 
 class Sight:
@@ -74,6 +82,10 @@ class Sight:
         """Return the loop devices whose backing file is one of these devices."""
         found = ((number, _backing_rdev(number)) for number in sysfs.bound_numbers())
         return [(number, rdev) for number, rdev in found if rdev is not None and rdev in rdevs]
+
+    def surroundings(self) -> Surroundings:
+        """Look into /proc/self/status and /sys/module."""
+        return processes.surroundings()
 
     def stacked(self, name: str) -> StackedDevice | None:
         """Return a dm or md device."""

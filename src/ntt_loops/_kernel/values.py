@@ -97,6 +97,15 @@ class TableEntry:
 
 
 @attrs.frozen
+class Surroundings:
+    """What stands around this process, when the kernel refuses it something."""
+
+    has_module: bool = True
+    has_sys_admin: bool = True
+    has_seccomp_filter: bool = False
+
+
+@attrs.frozen
 class Process:
     """A process, told from a later one with the same pid by its start time (clock ticks since boot)."""
 

@@ -39,6 +39,7 @@ def release_medium(
     kernel: Kernel, ledger: Ledger, medium: Medium, deadline: Deadline, *, unmount: bool
 ) -> ReleaseReport:
     """Release every device of a medium. See ``Loops.release_all`` for what it raises."""
+    kernel.remove_stale_nodes()
     survey = Survey(kernel, deadline)
     finder = Finder(kernel, medium, survey)
     work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)

@@ -54,7 +54,7 @@ def _mount(source: Source, point: bytes, fstype: str, deadline: Deadline) -> Non
     taking_back = Leaving(lambda: unmount_point(source.kernel, source.number, source.rdev, point, _time_for(deadline)))
     try:
         source.kernel.mount_node(
-            source.node, point, fstype=fstype, options=options_for(fstype), within=deadline.remaining
+            source.usable_node, point, fstype=fstype, options=options_for(fstype), within=deadline.remaining
         )
     except BaseException as error:
         taking_back.after(error)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel.values import LoopStatus
+from ntt_loops._kernel.values import LoopStatus, Surroundings
 from ntt_loops.testing._backing import ImageFile
 from ntt_loops.testing._device import Use
 from ntt_loops.testing._handle import MemoryHandle, opened, own
@@ -215,6 +215,17 @@ class MemoryKernel(Sight, Programs, RestOfTheWorld):
     def node(self, number: int, partition: int | None = None) -> Path:
         """Return /dev/loopN or /dev/loopNpM, as on Linux; nothing is there."""
         return Path(os.fsdecode(node_name(number, partition)))
+
+    def usable_node(self, number: int, partition: int | None = None) -> Path:
+        """Return the same."""
+        return self.node(number, partition)
+
+    def remove_stale_nodes(self) -> None:
+        """Do nothing: there are none."""
+
+    def surroundings(self) -> Surroundings:
+        """Return that nothing is lacking."""
+        return Surroundings()
 
 
 if TYPE_CHECKING:
