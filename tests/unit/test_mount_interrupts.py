@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHILDREN = 2
 #: Every so many-th point is tried; with 1 all of them, which takes minutes.
-STRIDE = 9
+STRIDE = 17
 MEDIUM = "disk-1"
 
 
