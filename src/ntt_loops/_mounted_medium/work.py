@@ -19,7 +19,7 @@ from ntt_loops._mounted_medium.points import Points
 from ntt_loops._mounted_medium.standing import devices_of, find_standing
 from ntt_loops._mounted_medium.values import MountedMedium
 from ntt_loops._mounting import Leaving, Source
-from ntt_loops.errors import MountError, MountTimeoutError, NttLoopsError
+from ntt_loops.errors import MountError, MountTimeoutError, NttLoopsError, kernel_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +62,7 @@ class MediumMount:
         self._points = Points(self._folders)
         self._attachment: LoopAttachment | None = None
 
+    @kernel_errors()
     def mount(self) -> MountedMedium:
         """Mount what is not mounted yet; what goes wrong undoes what this call did."""
         deadline = Deadline.after(self._request.timeout)
@@ -73,6 +74,7 @@ class MediumMount:
                 leaving.after(error)
                 raise
 
+    @kernel_errors()
     def unmount(self) -> None:
         """Take back what this call made, and nothing else."""
         if self.made is None:
