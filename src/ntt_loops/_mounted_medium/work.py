@@ -103,9 +103,9 @@ class MediumMount:
 
     def _release_idle(self, image: OpenImage, deadline: Deadline) -> None:
         name = self._request.medium
-        release_idle(self._kernel, self._ledger, Medium(name), deadline)
         paths = frozenset((os.fsencode(image.path), image.backing_file))
-        release_idle(self._kernel, self._ledger, Medium(name, paths, (image.dev, image.inode)), deadline)
+        media = Medium(name), Medium(name, paths, (image.dev, image.inode))
+        release_idle(self._kernel, self._ledger, media, deadline)
 
     # -- nothing of it is mounted
 
