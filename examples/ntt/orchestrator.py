@@ -10,7 +10,7 @@ Each IMAGES/HASH.img is mounted (mount), its files are copied to WORK/out/HASH b
 unmounted (unmount), packed and deleted (archive). A partition that cannot be mounted is noted and left to the archive,
 which holds all of the image; a medium of which nothing can be mounted fails, and waits for somebody who looks at it. A
 stage that fails is tried again; a medium that fails in all tries is unmounted, the others go on. Several orchestrators
-may run at once: a medium belongs to one of them.
+may run at once: a medium belongs to one of them. One that is read anew, from another file, begins anew.
 
 WORK/state/HASH.json tells which stages are done and what failed, WORK/out/HASH.sha256 is for ``sha256sum -c`` in
 WORK/out. Exit status: 0 all media are done; 1 some failed; 75 some are in use, or another orchestrator has them, and
@@ -22,8 +22,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,12 +55,19 @@ class Orchestrator:
         self._states = options.work / "state"
         self._progress = choose_progress()
         self._stages = {"mount": self.mount, "copy": self.copy, "unmount": self.unmount, "archive": self.archive}
+        for folder in (options.images, options.archives):
+            if not folder.is_dir():
+                message = f"{folder} is no folder"
+                raise NotADirectoryError(message)
         for folder in (self._out, self._states):
             folder.mkdir(parents=True, exist_ok=True)
 
     def mount(self, medium: str) -> object:
         """Mount what can be mounted; say what became of each partition."""
-        return [one.to_dict() for one in self._mounted(medium).partitions]
+        partitions = [one.to_dict() for one in self._mounted(medium).partitions]
+        if (self._out / medium).exists():  # no copy has begun: that one is of an image before this
+            shutil.rmtree(self._out / medium)
+        return partitions
 
     def copy(self, medium: str) -> object:
         """Copy all files, and write down their checksums."""
@@ -68,7 +77,8 @@ class Orchestrator:
         for one in mounted.partitions:
             if one.mount_point is not None:
                 name = f"{medium}/p{one.number}" if mounted.layout == "multi" else medium
-                found = copy_tree(one.mount_point, self._out / name, scratch, self._options.workers, self._progress)
+                progress = partial(self._progress.copying, name)
+                found = copy_tree(one.mount_point, self._out / name, scratch, self._options.workers, progress)
                 sums |= {f"{name}/{file}": digest for file, digest in found.items()}
         os.sync()  # the image will be deleted
         lines = [sum_line(digest, name) for name, digest in sorted(sums.items())]

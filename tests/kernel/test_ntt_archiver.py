@@ -222,7 +222,7 @@ def test_interrupted_while_it_packs(image: Path, tmp_path: Path, number: signal.
     with ntt.start("archiver.py", *arguments(image), environment=ntt.stopped_at(tmp_path, "tar", "-cf")) as process:
         ntt.wait_for(tmp_path / "stopped")
         process.send_signal(number)
-        process.communicate(timeout=10)
+        process.communicate(timeout=300)
     tar = Path("/proc", (tmp_path / "stopped").read_text().strip())
     oracle.wait_until(lambda: not tar.exists(), "tar is gone")
     if number != signal.SIGKILL:

@@ -149,7 +149,7 @@ def test_orchestrator_goes_on_after_its_end(place: Place, program: str, word: st
     with ntt.start("bash/orchestrator.sh", image.stem, environment=environment) as process:
         ntt.wait_for(place.folder / "stopped")
         os.killpg(process.pid, number)
-        process.communicate(timeout=20)
+        process.communicate(timeout=300)
     if number == signal.SIGINT:
         assert process.returncode in (INTERRUPTED, -signal.SIGINT)
         ntt_media.assert_nothing_of(image, place.root)

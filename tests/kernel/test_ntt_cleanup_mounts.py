@@ -127,7 +127,7 @@ def test_interrupted_it_can_be_run_again(tmp_path: Path, root: Path) -> None:
     with ntt.start("cleanup_mounts.py", image.stem, "--root", root, environment=environment) as process:
         ntt.wait_for(tmp_path / "stopped")
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=300)
     assert process.returncode == INTERRUPTED
     assert cleanup(image.stem, root=root).returncode == DONE
     ntt_media.assert_nothing_of(image, root)

@@ -263,7 +263,7 @@ def test_interrupted_it_leaves_nothing(
     with ntt.start("mount_helper.py", *arguments, environment=environment) as process:
         ntt.wait_for(tmp_path / "stopped")
         process.send_signal(number)
-        output, errors = process.communicate(timeout=20)
+        output, errors = process.communicate(timeout=300)
     assert (process.returncode, output) == (INTERRUPTED, ""), errors
     ntt_media.assert_nothing_of(image, root)
     stopped = (tmp_path / "stopped").read_text().strip()

@@ -59,7 +59,7 @@ def test_ended_in_any_stage_it_goes_on_with_that(
     with _stopped(place, moment) as process:
         process.send_signal(number)
         (place.folder / "bin" / "umount").unlink(missing_ok=True)  # only the first one hangs
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=300)
     end_of_stopped(place.folder)
     if number != signal.SIGKILL:
         assert process.returncode == INTERRUPTED, errors
@@ -131,22 +131,26 @@ def test_two_at_once_share_the_media(place: Place, tmp_path: Path) -> None:
         place.assert_done(second)
         assert first.exists()
         end_of_stopped(tmp_path)
-        _, errors = process.communicate(timeout=20)
+        _, errors = process.communicate(timeout=300)
     assert process.returncode == ERROR, errors
     assert place.run().returncode == DONE
     place.assert_done(first)
 
 
 def test_a_medium_that_is_read_anew_begins_anew(place: Place) -> None:
-    """Another image of the medium is there: what was done with the old one does not count, nor is its archive proof."""
+    """Another image is there: neither stages nor copies of the old one count, nor is its archive a proof."""
     image = ntt_media.whole_disk(place.images)
     assert place.run().returncode == DONE
+    old = place.folder / "work" / "out" / image.stem / "p2" / "second"  # as large as the new one, with other content
+    old.parent.mkdir()
+    old.write_bytes(bytes(len(MORE["second"])))
     ntt_media.two_partitions(place.images).rename(image)
     done = place.run()
     assert done.returncode == ERROR
     assert place.state(image)["done"] == STAGES[:3]
     assert "does not hold" in place.state(image)["facts"]["error"]
     assert image.exists()
+    assert place.copies(image) == BOTH
     (place.folder / "archives" / f"{image.stem}.tar.zst").unlink()
     assert place.run().returncode == DONE
     place.assert_done(image)
@@ -168,3 +172,12 @@ def test_a_hash_without_an_image_is_an_error(place: Place) -> None:
     assert done.returncode == ERROR
     assert "a" * 32 in done.stderr
     assert list((place.folder / "work" / "state").glob("*.json")) == []
+
+
+@pytest.mark.parametrize("name", ["img", "archives"])
+def test_a_folder_that_is_not_there_is_an_error(place: Place, name: str) -> None:
+    """It is not taken for one without media."""
+    (place.folder / name).rmdir()
+    done = place.run()
+    assert done.returncode == ERROR
+    assert f"{place.folder / name} is no folder" in done.stderr

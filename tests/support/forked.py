@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Far longer than anything here takes on a busy machine.
-PATIENCE_SECONDS: Final = 180.0
+PATIENCE_SECONDS: Final = 1200.0
 
 
 class Forked:

@@ -20,7 +20,7 @@ LOSETUP_COLUMNS: Final = "NAME,BACK-FILE,BACK-INO,BACK-MAJ:MIN,AUTOCLEAR,RO,PART
 BLOCK: Final = Path("/sys/block")
 DELETED: Final = b" (deleted)"
 #: Nothing here is about time: far longer than anything takes on a machine that is busy with other things.
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 180.0
 
 #: What losetup says when another process had the free number first.
 LOST_RACES: Final = (

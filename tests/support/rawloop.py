@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SECTOR_BYTES = 512
 #: Far longer than anything here takes on a busy machine.
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0
 
 _LOOP_CLR_FD = 0x4C01
 _LOOP_SET_STATUS64 = 0x4C04

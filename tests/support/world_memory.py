@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._kernel.values import SECTOR_BYTES, TableEntry
 from ntt_loops.testing import MemoryKernel
-from tests.support.world import Elsewhere, Mounted, Place, Where, World
+from tests.support.world import IMAGE_BYTES, Content, Elsewhere, Mounted, Place, Where, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,13 @@ class MemoryWorld(World):
         self.rundown = rundown
         self.has_diskseq = True
         self._pids = itertools.count(5_000_000)
+
+    def image(self, size_bytes: int = IMAGE_BYTES, content: Content = "pattern") -> Path:
+        """Make an image, and say what blkid(8) finds in it."""
+        path = super().image(size_bytes, content)
+        if content != "pattern":
+            self.memory.format(path, content, usage="other" if content == "swap" else "filesystem")
+        return path
 
     def table_image(self, *places: Place) -> Path:
         """Say that the image has that table."""

@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import subprocess
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,7 +39,9 @@ def source(tmp_path: Path) -> Path:
 
 def copy(source: Path) -> dict[str, str]:
     """Copy it to beside it."""
-    return copy_tree(source, source.with_name("target"), source.with_name("scratch"), 3, Lines())
+    return copy_tree(
+        source, source.with_name("target"), source.with_name("scratch"), 3, partial(Lines().copying, "disk")
+    )
 
 
 def copied(source: Path) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 images=${NTT_IMAGES:-/data/fast/img} root=${NTT_ROOT:-/mnt/ntt} work=${NTT_WORK:-/data/fast/ntt}
+[[ -d $images && -d $work ]] || { echo "$images or $work is no folder" >&2; exit 1; }
 
 if (($# == 0)); then
   status=0

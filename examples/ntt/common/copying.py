@@ -16,8 +16,10 @@ from examples.demo.medium import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
-    from examples.ntt.common.progress import Progress
+    #: Shows a copy of so many files and bytes; told of each number of bytes that is done.
+    Show = Callable[[int, int], AbstractContextManager[Callable[[int], object]]]
 
 _PIECE_BYTES = 2**20
 
@@ -36,7 +38,7 @@ def _fail(error: OSError) -> None:
     raise error
 
 
-def copy_tree(source: Path, target: Path, scratch: Path, workers: int, progress: Progress) -> dict[str, str]:
+def copy_tree(source: Path, target: Path, scratch: Path, workers: int, progress: Show) -> dict[str, str]:
     """Copy what is below a folder; return the SHA-256 of each file by its name in it.
 
     Raises:
@@ -46,7 +48,7 @@ def copy_tree(source: Path, target: Path, scratch: Path, workers: int, progress:
     scratch.mkdir(parents=True)
     sizes = [size for _, size in regular_files(source)]
     try:
-        with progress.copying(target.name, len(sizes), sum(sizes)) as advance:
+        with progress(len(sizes), sum(sizes)) as advance:
             copier = Copier(source, target, scratch, advance)
             copier.run(workers)
     finally:

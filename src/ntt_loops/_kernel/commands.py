@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ntt_loops._kernel import guarded, processes
 from ntt_loops._kernel.descriptors import above_stdio
 from ntt_loops._kernel.protocol import StuckError
+from ntt_loops._kernel.starting import Starting
 from ntt_loops._kernel.values import SECTOR_BYTES, Probe, TableEntry
 
 if TYPE_CHECKING:
@@ -116,29 +117,33 @@ def _partx(device: io.FileIO, *options: bytes, within: float) -> Ended:
 def _run(command: Sequence[bytes], within: float, *, package: str, passed: Sequence[int] = ()) -> Ended:
     """Run a program in English; OSError ENOENT where it is not installed, StuckError where it does not end in time."""
     name = os.fsdecode(command[0])
+    program = Starting(lambda: _start(command, passed), _kill)
     try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C"},
-            pass_fds=passed,
-            process_group=0,  # a Ctrl-C at the terminal is for this process
-        )
+        child = program.start()
+        output, said = child.communicate(timeout=min(max(within, guarded.SHORTEST_SECONDS), guarded.LONGEST_SECONDS))
     except FileNotFoundError as error:
         message = f"{name}(8) is not installed (package {package})"
         raise OSError(errno.ENOENT, message) from error
-    try:
-        output, said = child.communicate(timeout=min(max(within, guarded.SHORTEST_SECONDS), guarded.LONGEST_SECONDS))
     except subprocess.TimeoutExpired:
-        _kill(child)
+        program.end()
         message = f"{name} did not end within {within:.1f} s"
         raise StuckError(message) from None
     except BaseException:
-        _kill(child)
+        program.end()
         raise
     return Ended(child.returncode, output, os.fsdecode(said).strip() or f"{name}: exit status {child.returncode}")
+
+
+def _start(command: Sequence[bytes], passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "LC_ALL": "C"},
+        pass_fds=passed,
+        process_group=0,  # a Ctrl-C at the terminal is for this process
+    )
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -146,8 +151,9 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
     Without that wait a mount that it was just making would come after the question whether it did.
     """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    if child.returncode is None:  # else its number may be somebody else's by now
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
     try:
         child.wait(_KILLED_SECONDS)
     except subprocess.TimeoutExpired:
