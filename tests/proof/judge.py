@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntt_loops import NttLoopsError
@@ -25,6 +28,8 @@ def _wrong(scenario: Scenario) -> Iterator[str]:
     """One release finds all that is left, a second nothing, and the image can be attached again."""
     loops, image = scenario.loops, scenario.image
     try:
+        if scenario.root is not None:
+            yield from _wrong_of_mounts(scenario, scenario.root)
         # By its id, which is no hash, a device is found by the ledger and its tag alone; strangers' go by the path.
         loops.release_all(image if scenario.has_strangers else image.stem)
         if left := oracle.bound_devices(image):
@@ -40,3 +45,28 @@ def _wrong(scenario: Scenario) -> Iterator[str]:
         yield f"after the next run {left} is left"
     if records := sorted(path.name for path in scenario.run_dir.iterdir()):
         yield f"on record is left: {records}"
+
+
+def _wrong_of_mounts(scenario: Scenario, root: Path) -> Iterator[str]:
+    """One unmount takes all mounts and folders away, and the medium can be mounted again."""
+    loops, image = scenario.loops, scenario.image
+    oracle.wait_until(lambda: not _programs_at(root), "the end of mount(8) and umount(8)", seconds=60)
+    for attempt in ("left", "left of another run"):
+        loops.unmount_medium(image.stem, root=root)
+        if mounts := [point for _, point in oracle.mounts() if point.is_relative_to(root)]:
+            yield f"{attempt}: mounts {mounts}"
+        if (root / image.stem).exists():
+            yield f"{attempt}: the folder of the medium"
+        if attempt == "left" and not loops.mount_medium(image, root=root).is_new:
+            yield "mounted again, it was mounted"
+
+
+def _programs_at(root: Path) -> list[str]:
+    """Return the programs that a killed process had started on its mount points."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            if words[0].endswith(b"mount") and any(word.startswith(os.fsencode(root)) for word in words):
+                found.append(process.name)
+    return found

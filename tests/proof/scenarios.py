@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntt_loops import Loops
-from tests.support.media import by_losetup, new_image
+from tests.support.images import make_image
+from tests.support.media import by_losetup, new_id, new_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ class Scenario(NamedTuple):
     work: Callable[[], object]
     #: Whether devices that losetup(8) made are there, too.
     has_strangers: bool = False
+    #: Where the medium is mounted, if that is what the work does.
+    root: Path | None = None
 
 
 def scoped(folder: Path) -> Scenario:
@@ -88,6 +91,18 @@ def swept(folder: Path) -> Scenario:
     return Scenario(loops, folder / "run", image, lambda: loops.sweep(kept_older_than=0))
 
 
+def mounted(folder: Path) -> Scenario:
+    """A medium that is mounted, and unmounted again."""
+    loops, root = Loops(folder / "run"), folder / "mnt"
+    image = make_image(folder / f"{new_id()}.img", size_bytes=2**20)
+
+    def work() -> None:
+        loops.mount_medium(image, root=root)
+        loops.unmount_medium(image.stem, root=root)
+
+    return Scenario(loops, folder / "run", image, work, root=root)
+
+
 def _mixed(folder: Path) -> tuple[Loops, Path]:
     loops, image = _new(folder)
     loops.attach_kept(image, size_limit_bytes=image.stat().st_size // 2)
@@ -100,4 +115,4 @@ def _new(folder: Path) -> tuple[Loops, Path]:
     return Loops(folder / "run"), new_image(folder)
 
 
-SCENARIOS = (scoped, writable, kept, released, released_writable, all_released, swept)
+SCENARIOS = (scoped, writable, kept, released, released_writable, all_released, swept, mounted)

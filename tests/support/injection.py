@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: What a child says of an end that is no error.
 DONE: Final = "done"
-_CALL: Final = re.compile(r"^\d+ +(\w+)\((.*)$")
+_CALL: Final = re.compile(r"^(\w+)\((.*)$")
 #: Looked up by the child right before and right after its work.
 _BEGIN: Final = "/the-work-begins"
 _END: Final = "/the-work-ends"
@@ -97,8 +97,8 @@ def _gated(work: Callable[[], object], reader: int, gate: int, _: object) -> tup
 
 
 def _traced(child: Forked, log: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Attach strace(1) to a child that waits, and return once it is."""
-    command = [require_tool("strace"), "-f", "-qq", "-o", str(log), *options, "-p", str(child.pid)]
+    """Attach strace(1) to a child that waits, and return once it is; what the child starts is not traced."""
+    command = [require_tool("strace"), "-qq", "-o", str(log), *options, "-p", str(child.pid)]
     strace = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     status = Path(f"/proc/{child.pid}/status")
     deadline = time.monotonic() + PATIENCE_SECONDS
