@@ -1,8 +1,8 @@
 """Nodes of our own where /dev lacks them, as in containers without devtmpfs (F33).
 
 They are below /dev, since /run is mounted ``nodev`` on many systems: a node there opens for nobody. One that is only
-opened is removed at once; one that programs are given by its path stays as long as its attachment, whose diskseq it has as its
-time of change, so that one of an earlier attachment of the number is known::
+opened is removed at once. One that programs are given by its path stays as long as its attachment, whose diskseq it has
+as its time of change, so that one of an earlier attachment of the number is known::
 
     /dev/ntt-loops/                 0700, gone when it is empty
     /dev/ntt-loops/loop7            of a device
