@@ -1,7 +1,8 @@
 """Nodes of our own where /dev lacks them, as in containers without devtmpfs (F33).
 
 They are below /dev, since /run is mounted ``nodev`` on many systems: a node there opens for nobody. One that is only
-opened is removed at once; one that programs are given by its path stays as long as its device is bound::
+opened is removed at once. One that programs are given by its path stays as long as its attachment, whose diskseq it has
+as its time of change, so that one of an earlier attachment of the number is known::
 
     /dev/ntt-loops/                 0700, gone when it is empty
     /dev/ntt-loops/loop7            of a device
@@ -50,8 +51,9 @@ def usable(usual: str, name: str) -> str:
     if rdev is None or processes.block_rdev(usual) == rdev:
         return usual
     path = f"{FOLDER}/{name}"
-    if processes.block_rdev(path) != rdev:
+    if _is_stale(path, name):
         with _made(usual, rdev) as new:
+            os.utime(new, (_stamp(name), _stamp(name)))
             os.rename(new, path)
     return path
 
@@ -67,38 +69,56 @@ def borrowed(usual: str, name: str) -> Iterator[str]:
 
 
 def remove_stale() -> None:
-    """Remove the nodes whose device is not bound any more, or that are of another one by now."""
+    """Remove the nodes of attachments that ended, whoever has their numbers by now."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         for name in os.listdir(FOLDER):
             if _is_stale(f"{FOLDER}/{name}", name):
-                _unlink(f"{FOLDER}/{name}")
-                _put_back(name)
+                _remove(name)
         _remove_folder()
 
 
-def _put_back(name: str) -> None:
-    """Make a node again that was just removed, if its number was taken in between by somebody who relies on it."""
-    match = _NODE.fullmatch(name)
-    if match is not None and sysfs.is_bound(int(match[1].removeprefix("loop"))):
-        usable(f"/dev/{name}", name)
+def _remove(name: str) -> None:
+    """Take a node aside and look again: somebody may just have made a new one of that name."""
+    path, aside = f"{FOLDER}/{name}", _hidden()
+    try:
+        os.rename(path, aside)
+        if not _is_stale(aside, name):
+            os.rename(aside, path)
+    except FileNotFoundError:  # another process was faster
+        return
+    finally:
+        _unlink(aside)
 
 
 def _is_stale(path: str, name: str) -> bool:
-    match = _NODE.fullmatch(name)
-    if match is not None:
-        return not sysfs.is_bound(int(match[1].removeprefix("loop"))) or (
-            processes.block_rdev(path) != sysfs.rdev(_place(name))
-        )
+    """Whether there is no node, or one of an earlier attachment or partition; a hidden one gets a minute."""
     try:
-        return time.time() - os.lstat(path).st_ctime > _OLD_SECONDS
+        found = os.lstat(path)
     except FileNotFoundError:
-        return False
+        return True
+    if _NODE.fullmatch(name) is None:
+        return time.time() - found.st_ctime > _OLD_SECONDS
+    is_bound = sysfs.is_bound(_number(name))
+    return not is_bound or found.st_rdev != sysfs.rdev(_place(name)) or int(found.st_mtime) != _stamp(name)
+
+
+def _stamp(name: str) -> int:
+    """Return the attachment's diskseq, which its nodes have as their time; 0 before Linux 5.15 (F8)."""
+    return sysfs.diskseq(_number(name)) or 0
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("loop").partition("p")[0])
+
+
+def _hidden() -> str:
+    return f"{FOLDER}/.{os.getpid()}-{secrets.token_hex(4)}"
 
 
 @contextlib.contextmanager
 def _made(usual: str, rdev: int) -> Iterator[str]:
     """Make a node under a name of its own; at the end it is not there."""
-    path = f"{FOLDER}/.{os.getpid()}-{secrets.token_hex(4)}"
+    path = _hidden()
     try:
         _mknod(usual, path, rdev)
         yield path
