@@ -3,9 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-# What the demo and the tests run: losetup, mount, partx, blkid, mkfs.ext4, strace, zstd, mkfs.xfs, fusermount3,
-# and of systemd only systemd-analyze and systemd-tmpfiles, which read unit files.
-SYSTEM_PACKAGES := mount util-linux e2fsprogs strace zstd xfsprogs btrfs-progs fuse3 bindfs systemd man-db groff-base mandoc
+# What the demo, the examples and the tests run: losetup, mount, partx, blkid, sfdisk, mkfs.ext4, mkfs.xfs, strace, zstd,
+# fusermount3, vgcreate, shellcheck; and of systemd only systemd-analyze and systemd-tmpfiles, which read unit files.
+SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashfs-tools lvm2 strace zstd fuse3 bindfs shellcheck \
+	systemd man-db groff-base mandoc
 
 .DEFAULT_GOAL := help
 .PHONY: help setup system demo test proof check format coverage clean

@@ -19,7 +19,7 @@ Text = str | os.PathLike[str]
 
 #: As many symlinks as the kernel follows.
 _MOST_LINKS = 40
-_NODE = re.compile(r"(?:/dev/)?loop(\d+)(?:p(\d+))?", re.ASCII)
+_NODE = re.compile(r"(?:/dev/(?:ntt-loops/)?)?loop(\d+)(?:p(\d+))?", re.ASCII)
 
 
 def image_path(image: Text) -> str:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -223,9 +224,15 @@ class KernelError(NttLoopsError, OSError):
 
 @contextlib.contextmanager
 def kernel_errors(**facts: Any) -> Iterator[None]:
-    """Turn each OSError that nothing below has understood into a KernelError: callers catch one family of errors."""
+    """Turn each OSError that nothing below has understood into a KernelError: callers catch one family of errors.
+
+    An interrupt goes on as it is, but its traceback keeps none of the descriptors and locks that it hit a call with.
+    """
     try:
         yield
+    except (KeyboardInterrupt, SystemExit) as interrupt:
+        traceback.clear_frames(interrupt.__traceback__)
+        raise
     except NttLoopsError:
         raise
     except OSError as error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.world import World
 
 ARMED = LoopConfig(b"armed", autoclear=True)
-CHILD_SECONDS = 20.0
+CHILD_SECONDS = 60.0
 
 
 def test_kept_device_outlives_its_handle(world: World, kernel: Kernel) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.support.world import Ability, Attached, Mounted, World
 
 ARMED = LoopConfig(b"", autoclear=True)
-UMOUNT_SECONDS = 20.0
+UMOUNT_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
     from tests.support.world import World
 
-CHILD_SECONDS = 20.0
+CHILD_SECONDS = 60.0
 
 
 def test_in_rundown_nobody_gets_in(world: World, kernel: Kernel) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import AttachError, DeviceBusyError, ImageWriteError, LedgerError, Loops, LoopUnavailableError
+from tests.support.media import leave_soon
 from tests.support.oracle import wait_until
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ def test_two_blocks_over_one_image_have_a_device_each(world: World, loops: Loops
 def test_a_busy_exit_raises_lets_go_and_the_kernel_frees_it_later(world: World, loops: Loops) -> None:
     """Leaving while somebody else reads is busy, names him, and the device goes with him."""
     image = world.image()
-    attachment = loops.attached(image, timeout=0.2)
-    with pytest.raises(DeviceBusyError) as caught, attachment as device:
-        reader = world.open_elsewhere(device.number)
+    attachment = loops.attached(image)
+    reader = world.open_elsewhere(attachment.__enter__().number)
+    leave_soon(attachment)
+    with pytest.raises(DeviceBusyError) as caught:
+        attachment.__exit__(None, None, None)
     assert ("process", reader.pid) in [(one.kind, one.pid) for one in caught.value.holders]
     (record,) = loops._world().ledger.peek(attachment.medium)
     assert record.owner is None
@@ -68,11 +71,12 @@ def test_a_busy_exit_raises_lets_go_and_the_kernel_frees_it_later(world: World, 
 
 def test_the_bodys_error_is_not_hidden_by_a_busy_exit(world: World, loops: Loops) -> None:
     """What the body raised goes on, with the exit's error as a note."""
-    image = world.image()
+    attachment = loops.attached(world.image())
     readers: list[Elsewhere] = []
 
     def body() -> None:
-        with loops.attached(image, timeout=0.1) as device:
+        with attachment as device:
+            leave_soon(attachment)
             readers.append(world.open_elsewhere(device.number))
             raise KeyError
 

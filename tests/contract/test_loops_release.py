@@ -96,7 +96,7 @@ def test_busy_releases_the_others_and_leaves_nothing_armed(world: World, loops: 
     busy, idle = loops.attach_kept(image), loops.attach_kept(image)
     reader = world.open_elsewhere(busy.number)
     with pytest.raises(DeviceBusyError) as caught:
-        loops.release_all(HASH, timeout=0.3)
+        loops.release_all(HASH, timeout=1)
     assert ("process", reader.pid) in [(one.kind, one.pid) for one in caught.value.holders]
     assert [one.device for one in caught.value.report.released] == [str(idle)]
     assert is_bound(world, busy.number, image)
@@ -208,6 +208,21 @@ def test_the_number_of_a_record_may_be_another_image_by_now(world: World, loops:
     assert report.released == ()
     assert [one.device for one in report.already_gone] == [str(device)]
     assert all(is_bound(world, number, stranger) for number in numbers)
+    loops.release_all(stranger)
+
+
+def test_a_record_with_a_strangers_number_and_diskseq_is_not_believed(world: World, loops: Loops, image: Path) -> None:
+    """A spoilt ledger may name any device: without our tag and the recorded image it is not the record's."""
+    medium = f"spoilt-{HASH[:8]}"
+    device = loops.attach_kept(image, medium=medium)
+    stranger = world.image()
+    number = world.attach_foreign(stranger)
+    ledger = loops._world().ledger
+    path = ledger.run_dir / f"{medium}.jsonl"
+    text = path.read_text().replace(f'"number":{device.number},', f'"number":{number},')
+    path.write_text(text.replace(f'"diskseq":{device.diskseq},', f'"diskseq":{world.kernel.diskseq(number)},'))
+    assert [(one.device, one.found_by) for one in loops.release_all(medium).released] == [(str(device), "tag")]
+    assert is_bound(world, number, stranger)
     loops.release_all(stranger)
 
 

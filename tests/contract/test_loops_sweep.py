@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ntt_loops import Loops
+from ntt_loops._medium import attempt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +28,12 @@ def is_bound(world: World, number: int, image: Path) -> bool:
     """Whether a number is bound to an image, living or deleted."""
     found = world.kernel.look(number)
     return found is not None and found.backing_file.startswith(os.fsencode(image))
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no look of others at a device, which lasts for a moment, make it one that is in use."""
+    monkeypatch.setattr(attempt, "PATIENCE_SECONDS", 0.5)
 
 
 def reasons(report: SweepReport) -> dict[str, str]:
@@ -108,13 +116,14 @@ def test_a_kept_device_without_a_record_is_adopted(world: World, loops: Loops, t
     device = loops.attach_kept(world.image(), medium="zip 12")
     (tmp_path / "run" / "zip%2012.jsonl").unlink()
     assert [one.device for one in loops.sweep(dry_run=True).adopted] == []  # a digest tag: nothing names the medium
-    plain = loops.attach_kept(world.image(), medium="zip-12")
-    (tmp_path / "run" / "zip-12.jsonl").unlink()
-    assert [(one.medium, one.device) for one in loops.sweep(dry_run=True).adopted] == [("zip-12", str(plain))]
-    assert not (tmp_path / "run" / "zip-12.jsonl").exists()
-    assert [(one.medium, one.device) for one in loops.sweep().adopted] == [("zip-12", str(plain))]
+    medium = f"zip-{uuid.uuid4()}"
+    plain = loops.attach_kept(world.image(), medium=medium)
+    (tmp_path / "run" / f"{medium}.jsonl").unlink()
+    assert [(one.medium, one.device) for one in loops.sweep(dry_run=True).adopted] == [(medium, str(plain))]
+    assert not (tmp_path / "run" / f"{medium}.jsonl").exists()
+    assert [(one.medium, one.device) for one in loops.sweep().adopted] == [(medium, str(plain))]
     assert loops.sweep().adopted == ()
-    assert len(loops.release_all("zip-12").released) == 1
+    assert len(loops.release_all(medium).released) == 1
     loops.release(device)
 
 
@@ -124,13 +133,14 @@ def test_records_of_what_is_gone_are_forgotten(world: World, loops: Loops, tmp_p
     handle = world.open(device.number, exclusive=True)
     world.clear_alone(handle)
     handle.close()
-    alive = loops.attach_kept(world.image(), medium="rebooted")
-    file = tmp_path / "run" / "rebooted.jsonl"
+    rebooted = f"rebooted-{uuid.uuid4()}"
+    alive = loops.attach_kept(world.image(), medium=rebooted)
+    file = tmp_path / "run" / f"{rebooted}.jsonl"
     file.write_text(file.read_text().replace(world.kernel.boot_id(), "another"))
     report = loops.sweep()
-    assert {(one.medium, one.reason) for one in report.forgotten} == {("gone", "gone"), ("rebooted", "another boot")}
+    assert {(one.medium, one.reason) for one in report.forgotten} == {("gone", "gone"), (rebooted, "another boot")}
     assert is_bound(world, alive.number, alive.image)
-    assert len(loops.release_all("rebooted").released) == 1
+    assert len(loops.release_all(rebooted).released) == 1
 
 
 def test_a_living_image_is_never_called_deleted(world: World, loops: Loops) -> None:

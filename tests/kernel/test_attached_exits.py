@@ -11,7 +11,7 @@ import pytest
 from ntt_loops import DeviceBusyError, LoopAttachment, LoopDevice, Loops
 from tests.support import oracle
 from tests.support.holding import reader
-from tests.support.media import new_image
+from tests.support.media import is_bound, leave_soon, new_image
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -53,7 +53,7 @@ def test_by_return(loops: Loops, image: Path) -> None:
         with loops.attached(image) as device:
             return device
 
-    assert not oracle.is_bound(str(path_of_device()))
+    assert not is_bound(path_of_device())
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -145,6 +145,7 @@ def test_close_can_be_called_at_any_time(loops: Loops, image: Path) -> None:
 def _leave_in_use(attachment: LoopAttachment, stack: ExitStack, error: BaseException | None = None) -> None:
     """Enter, have another process open the device until the stack is closed, and leave, by an error if one is given."""
     with attachment as device:
+        leave_soon(attachment)
         stack.enter_context(reader(device))
         if error is not None:
             raise error
@@ -154,7 +155,7 @@ def test_a_busy_exit_raises_and_leaves_the_device_to_its_user(loops: Loops, imag
     """Leaving while another process reads is DeviceBusyError with that process; the device goes when that ends."""
     with ExitStack() as stack:
         with pytest.raises(DeviceBusyError, match="by sh") as caught:
-            _leave_in_use(loops.attached(image, timeout=0.1), stack)
+            _leave_in_use(loops.attached(image), stack)
         assert [(one.kind, one.command) for one in caught.value.holders] == [("process", "sh")]
         assert (caught.value.errno, caught.value.image) == (errno.EBUSY, image)
         assert oracle.bound_devices(image) == [caught.value.device]
@@ -168,7 +169,7 @@ def test_an_error_of_the_body_is_not_hidden_by_one_at_the_exit(
     error = ValueError("of the body")
     with ExitStack() as stack:
         with pytest.raises(ValueError, match="of the body") as caught:
-            _leave_in_use(loops.attached(image, timeout=0.1), stack, error)
+            _leave_in_use(loops.attached(image), stack, error)
         assert caught.value is error
         (note,) = error.__notes__
         assert "still in use" in note
@@ -178,7 +179,7 @@ def test_an_error_of_the_body_is_not_hidden_by_one_at_the_exit(
 
 def test_after_a_busy_exit_it_can_be_entered_again(loops: Loops, image: Path) -> None:
     """A busy exit has let go: the same object can be entered again, and leaving that one is no error."""
-    attachment = loops.attached(image, timeout=0.1)
+    attachment = loops.attached(image)
     with ExitStack() as stack:
         with pytest.raises(DeviceBusyError):
             _leave_in_use(attachment, stack)

@@ -145,7 +145,7 @@ def test_a_mounted_one_is_left_alone_and_named(loops: Loops, tmp_path: Path) -> 
     with mounted(device.path, tmp_path / "mnt", "-o", "ro") as point:
         image.unlink()
         with pytest.raises(DeviceBusyError, match=str(point)) as caught:
-            loops.release_all(image.stem, timeout=0.1)
+            loops.release_all(image.stem, timeout=1)
         assert {one.device for one in caught.value.report.released} == set(devices)
         (kept,) = loops.sweep(system=True).kept
         assert (kept.device, kept.reason, [one.where for one in kept.holders]) == (str(device), "in use", [str(point)])

@@ -6,8 +6,6 @@ import errno
 import logging
 import os
 import signal
-import subprocess
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -16,24 +14,15 @@ import pytest
 from ntt_loops import ImageError, LedgerError, Loops, LoopUnavailableError
 from ntt_loops._ledger import Book
 from tests.support import oracle, rawloop
+from tests.support.bare_dev import in_bare_dev
 from tests.support.forked import forks
-from tests.support.kernels import PinnedKernel
+from tests.support.kernels import FencedKernel, PinnedKernel
 from tests.support.media import by_losetup, is_bound, new_image
-from tests.support.needs import require_tool
 from tests.support.rig import mounted, private_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-#: In a mount namespace whose /dev is empty but for what is mounted or made there.
-_IN_AN_EMPTY_DEV = """
-mount -t tmpfs none /dev && cp -a "$3"/. /dev/ && exec "$1" -W error -c '
-import sys
-from ntt_loops import Loops
-Loops(sys.argv[1]).attach_kept(sys.argv[2])
-' "$2/run" "$2/$4"
-"""
 
 
 @pytest.fixture
@@ -123,48 +112,40 @@ def test_case_20_writable_is_an_error_where_it_cannot_be(loops: Loops, tmp_path:
         assert not oracle.bound_devices(image)
 
 
-def _attach_in_an_empty_dev(folder: Path, *nodes: str) -> str:
-    """Attach where /dev has these nodes only; return the error."""
-    image, kit = new_image(folder), folder / "kit"
-    kit.mkdir()
-    for node in nodes:
-        oracle.run("cp", "-a", node, kit)
-    arguments = [sys.executable, str(folder), str(kit), image.name]
-    command = [
-        require_tool("unshare"),
-        "-m",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        _IN_AN_EMPTY_DEV,
-        "sh",
-        *arguments,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert not oracle.bound_devices(image)
-    return done.stderr.strip().splitlines()[-1]
-
-
 def test_case_23_without_loop_control_it_says_so(tmp_path: Path) -> None:
-    """Without /dev/loop-control an attach is LoopUnavailableError that names it and what to do."""
-    error = _attach_in_an_empty_dev(tmp_path, "/dev/null")
+    """Without /dev/loop-control an attach is LoopUnavailableError that names it, at once: the module is there."""
+    image = new_image(tmp_path)
+    code = "import sys; from ntt_loops import Loops; Loops(sys.argv[1]).attach_kept(sys.argv[2], timeout=600)"
+    done = in_bare_dev(code, tmp_path / "run", image, nodes=["/dev/null"])
+    error = done.stderr.strip().splitlines()[-1]
     assert error.startswith("ntt_loops.errors.LoopUnavailableError")
     assert "/dev/loop-control" in error
-    assert "modprobe loop" in error
+    assert "the module is loaded" in error
+    assert not oracle.bound_devices(image)
+
+
+class ExhaustedKernel(PinnedKernel):
+    """Has these numbers only, and shows no device but those of one folder."""
+
+    def __init__(self, folder: Path, nodes: dict[int, Path]) -> None:
+        super().__init__(nodes)
+        self._fenced = FencedKernel(folder)
+
+    def bound_numbers(self) -> list[int]:
+        """Return the numbers of the bound devices of this folder."""
+        return self._fenced.bound_numbers()
 
 
 def test_case_23_an_exhausted_pool_says_who_uses_it(tmp_path: Path) -> None:
     """Where no number is left, the error says how many devices are bound, below which folders, and what to do."""
     image = new_image(tmp_path)
     with private_number() as number, rawloop.opened(rawloop.node(number), os.O_RDONLY | os.O_EXCL):
-        loops = Loops(tmp_path / "run", PinnedKernel(_pool(number)))
+        loops = Loops(tmp_path / "run", ExhaustedKernel(tmp_path, _pool(number)))
         with rawloop.attach(new_image(tmp_path)), pytest.raises(LoopUnavailableError) as caught:
             loops.attach_kept(image, timeout=30)
     assert caught.value.errno == errno.ENOSPC
-    assert "loop devices are bound" in str(caught.value)
-    assert f"below {tmp_path}" in str(caught.value)
+    assert "1 loop devices are bound" in str(caught.value)
+    assert f"1 below {tmp_path})" in str(caught.value)
     assert "ntt_loops.sweep(" in str(caught.value)
 
 

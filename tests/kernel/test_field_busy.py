@@ -11,7 +11,7 @@ from ntt_loops import DeviceBusyError, Loops
 from tests.support import oracle, rawloop
 from tests.support.holding import reader
 from tests.support.images import make_image
-from tests.support.media import autoclear, is_bound, new_hash, new_image
+from tests.support.media import autoclear, is_bound, leave_soon, new_hash, new_image
 from tests.support.needs import require_tool
 from tests.support.rig import mounted, mounted_elsewhere, swapping
 
@@ -119,10 +119,11 @@ def test_case_11_an_exit_before_the_umount_raises_and_release_all_works_later(
     loops: Loops, image: Path, tmp_path: Path
 ) -> None:
     """Left while mounted, the block raises; device and record stay; release_all(unmount=True) then clears up."""
-    attachment = loops.attached(image, timeout=0.1)
+    attachment = loops.attached(image)
     point = tmp_path / "mnt"
     point.mkdir()
     device = attachment.__enter__()
+    leave_soon(attachment)
     oracle.run("mount", "-o", "ro,noload", device, point)
     with pytest.raises(DeviceBusyError, match=str(point)):
         attachment.__exit__(None, None, None)

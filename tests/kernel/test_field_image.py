@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -19,12 +19,9 @@ from tests.support.needs import require_tool
 from tests.support.rig import hidden_number, mounted
 from tests.support.served import hidden_server, served
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 MIB = 1024 * 1024
 #: By then a call with a deadline of a second is over, or it never will be.
-NEVER_SECONDS = 30.0
+NEVER_SECONDS = 120.0
 
 
 @pytest.fixture
@@ -146,18 +143,17 @@ def test_case_21_no_partition_is_left_for_the_next_image(loops: Loops, tmp_path:
     assert [node for device in made for node in oracle.partition_nodes(device)] == []
 
 
-def test_case_22_a_missing_node_is_what_the_error_says(tmp_path: Path) -> None:
-    """Where /dev lacks the node of a kept device, the release says that, and the device stays."""
+def test_case_22_a_missing_node_is_no_obstacle(tmp_path: Path) -> None:
+    """Where /dev lacks the node of a kept device, it is listed and released by a private one, which is gone then."""
     image, node = new_image(tmp_path), tmp_path / "node"
     with hidden_number(node) as number:
-        loops = Loops(tmp_path / "run", PinnedKernel({number: node}))
-        loops.attach_kept(image)
-        blind = Loops(tmp_path / "run", PinnedKernel({number: tmp_path / "missing"}))
-        try:
-            with pytest.raises(DeviceBusyError, match="node is missing"):
-                blind.release_all(image.stem, timeout=0.1)
-        finally:
-            loops.release_all(image.stem)
+        Loops(tmp_path / "run", PinnedKernel({number: node})).attach_kept(image)
+        loops = Loops(tmp_path / "run", PinnedKernel({number: tmp_path / "missing"}))
+        listed = [one.image for medium in loops.list_media(image.stem) for one in medium.attachments]
+        loops.release_all(image.stem)
+        assert listed == [image]
+        assert not rawloop.is_bound(number)
+        assert not Path(f"/dev/ntt-loops/loop{number}").exists()
 
 
 def test_case_27_a_hung_file_server_does_not_stop_the_others(tmp_path: Path) -> None:

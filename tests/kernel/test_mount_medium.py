@@ -173,7 +173,7 @@ def test_as_a_block(loops: Loops, root: Path, image: Path, leaver: str) -> None:
 
 def test_a_block_that_is_in_use(loops: Loops, root: Path, image: Path) -> None:
     """Somebody who works there keeps it mounted: an error that names the process."""
-    with pytest.raises(DeviceBusyError) as caught, loops.mounted_medium(image, root=root, timeout=0.5) as medium:
+    with pytest.raises(DeviceBusyError) as caught, loops.mounted_medium(image, root=root, timeout=3) as medium:
         file = (medium.mount_point / "f").open("rb")
     with file:
         assert str(medium.mount_point / "f") in {one.where for one in caught.value.holders}
@@ -187,9 +187,10 @@ def test_a_block_that_is_in_use(loops: Loops, root: Path, image: Path) -> None:
 
 def test_as_functions(root: Path, image: Path) -> None:
     """The module's functions are those of the default ledger."""
-    medium: MountedMedium = mount_medium(str(image), medium="disk-x", root=str(root))
-    assert medium.mount_point == root / "disk-x"
-    unmount_medium("disk-x", root=root)
+    name = new_id()
+    medium: MountedMedium = mount_medium(str(image), medium=name, root=str(root))
+    assert medium.mount_point == root / name
+    unmount_medium(name, root=root)
     assert not oracle.bound_devices(image)
 
 

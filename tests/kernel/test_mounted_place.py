@@ -187,7 +187,7 @@ def test_no_file_system(loops: Loops, device: LoopDevice, fstype: str) -> None:
 
 def test_a_file_that_is_open(loops: Loops, device: LoopDevice) -> None:
     """Whoever works there keeps it mounted: the error names the process and the file, and a later umount is enough."""
-    with pytest.raises(DeviceBusyError) as caught, loops.mounted(device, timeout=0.2) as point:
+    with pytest.raises(DeviceBusyError) as caught, loops.mounted(device, timeout=2) as point:
         file = (point / "f").open("rb")
     with file:
         assert oracle.mounts_of(str(device)) == [point]
@@ -201,7 +201,7 @@ def test_a_file_that_is_open(loops: Loops, device: LoopDevice) -> None:
 def test_it_waits_for_who_leaves(loops: Loops, device: LoopDevice) -> None:
     """Somebody who leaves within the time is waited for."""
     with ExitStack() as stack:
-        with loops.mounted(device, timeout=20) as point:
+        with loops.mounted(device, timeout=60) as point:
             worker = stack.enter_context(worker_in(point, seconds=0.4))
             assert [one.pid for one in loops.holders(device) if one.where == str(point) and one.kind == "process"] == [
                 worker.pid
@@ -212,7 +212,7 @@ def test_it_waits_for_who_leaves(loops: Loops, device: LoopDevice) -> None:
 def test_an_error_of_the_body_is_not_hidden(loops: Loops, device: LoopDevice) -> None:
     """What goes wrong at the exit is a note on it."""
     error = RuntimeError("of the body")
-    with pytest.raises(RuntimeError, match="of the body"), loops.mounted(device, timeout=0.1) as point:
+    with pytest.raises(RuntimeError, match="of the body"), loops.mounted(device, timeout=2) as point:
         _open_and_raise(point / "f", error)
     error.args[1].close()
     assert "stays mounted" in "".join(error.__notes__)
@@ -234,7 +234,7 @@ def test_unmounted_by_hand(loops: Loops, device: LoopDevice) -> None:
 
 def test_covered_by_somebody_else(loops: Loops, device: LoopDevice) -> None:
     """A mount that another one covers is left alone, since umount(8) would take that one; the error says so."""
-    with pytest.raises(DeviceBusyError, match="covered"), loops.mounted(device, timeout=0.1) as point:
+    with pytest.raises(DeviceBusyError, match="covered"), loops.mounted(device, timeout=2) as point:
         oracle.run("mount", "-t", "tmpfs", "none", point)
     oracle.run("umount", point)
     assert oracle.mounts_of(str(device)) == [point]

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 PIPELINE = ROOT / "examples" / "pipeline.py"
 README = ROOT / "README.md"
 WAYS = ("kernel", "ledger", "tag", "inode", "path", "name", "deleted")
-LONGEST_SECONDS = 20.0
+#: By then a run is over, or it never will be.
+NEVER_SECONDS = 300.0
 
 pytestmark = pytest.mark.usefixtures("_tools")
 
@@ -37,13 +37,11 @@ def _tools() -> None:
 
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return what one whole run printed; judge what it left, how it ended and how long it took."""
+    """Return what one whole run printed; judge what it left and how it ended."""
     folder = tmp_path_factory.mktemp("demo")
-    started = time.monotonic()
     with start(folder, str(PIPELINE)) as demo:
-        output, errors = demo.communicate(timeout=60)
+        output, errors = demo.communicate(timeout=NEVER_SECONDS)
     assert (demo.returncode, errors) == (0, "")
-    assert time.monotonic() - started < LONGEST_SECONDS
     assert_nothing_left(folder)
     return output
 
@@ -51,14 +49,19 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> str:
 def start(folder: Path, *command: str) -> subprocess.Popen[str]:
     """Start Python with all temporary files below a folder, in a process group of its own as a terminal does."""
     environment = {**os.environ, "TMPDIR": str(folder)}
-    return subprocess.Popen(
-        [sys.executable, "-X", "dev", *command],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    # A job in the background ignores Ctrl-C, and so would what it starts.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-X", "dev", *command],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def assert_nothing_left(folder: Path) -> None:
@@ -136,7 +139,7 @@ def test_interrupted_it_leaves_nothing(moment: str, number: signal.Signals, tmp_
             os.killpg(demo.pid, number)  # as the terminal does
         else:
             demo.send_signal(number)
-        demo.communicate(timeout=60)
+        demo.communicate(timeout=NEVER_SECONDS)
     assert demo.returncode == 130
     assert_nothing_left(tmp_path)
 
@@ -154,7 +157,7 @@ with mock.patch("examples.demo.orphans.sweep", return_value=SweepReport(dry_run=
 def test_a_device_that_is_left_makes_it_fail(tmp_path: Path) -> None:
     """The proof is losetup's, not the library's: orphans that no sweep took end it with 1."""
     with start(tmp_path, "-c", WITHOUT_SWEEP) as demo:
-        output, errors = demo.communicate(timeout=60)
+        output, errors = demo.communicate(timeout=NEVER_SECONDS)
     assert demo.returncode == 1, errors
     assert re.search(r"FAILS     losetup --json.*: not so for\s+/dev/loop\d+, /dev/loop\d+", output, re.DOTALL)
     assert_nothing_left(tmp_path)

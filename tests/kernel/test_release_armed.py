@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from ntt_loops._kernel import Handle
 
-#: A step that the library does not make any more is not waited for longer.
+#: A step that the library does not make any more is not waited for longer. Where the machine is slower than that, the
+#: two releases are only less interleaved, and what is asserted holds all the same.
 STEP_SECONDS = 0.3
 
 

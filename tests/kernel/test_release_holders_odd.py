@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: A look at the processes takes milliseconds; one that hangs is ended after this.
-HANGS_SECONDS = 8.0
+HANGS_SECONDS = 120.0
 
 
 @pytest.fixture
@@ -89,4 +89,5 @@ def test_many_processes_and_descriptors(loops: Loops, tmp_path: Path) -> None:
         assert sorted(one.pid or 0 for one in loops.holders(device.path)) == expected
     assert loops.holders(device) == []
     loops.release(device)
-    assert loops.holders(device) == []
+    with rawloop.attach(new_image(tmp_path)) as next_one, reader(next_one.node):  # on the same number, or another
+        assert loops.holders(device) == []

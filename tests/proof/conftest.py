@@ -12,6 +12,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Their assertions are to say what they found, as those of tests do.
+pytest.register_assert_rewrite("tests.proof.machine", "tests.proof.machine_users", "tests.proof.machine_calls")
+
 
 @pytest.fixture(scope="session", name="_counts")
 def counts() -> Iterator[dict[str, int]]:

@@ -18,7 +18,7 @@ from typing import Final
 from tests.support import oracle
 
 #: A scoped device goes a moment after its last close where udev looks at it (kernel and udev, not us).
-SETTLE_SECONDS: Final = 1.5
+SETTLE_SECONDS: Final = 10.0
 DESCRIPTORS: Final = Path("/proc/self/fd")
 
 

@@ -20,20 +20,24 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 PACKAGE: Final = str(Path(ntt_loops.__file__).parent)
+#: The kernel in memory: a system call is not interrupted inside.
+PLAYED: Final = str(Path(ntt_loops.__file__).parent / "testing")
 _LOOKS_FOR_SIGNALS: Final = ("RESUME", "CALL", "JUMP_BACKWARD")
 
 
 class Interrupter:
     """A trace function that raises KeyboardInterrupt at the ``at``-th point where the library can be interrupted."""
 
-    def __init__(self, at: int) -> None:
-        """Count from one; what is called by the library but not of it is not counted."""
+    def __init__(self, at: int, within: str = PACKAGE) -> None:
+        """Count from one; what is called by the library but not of it, or of no file within, is not counted."""
         self.left = at
+        self._within = within
         self._previous: dict[FrameType, str] = {}
 
     def __call__(self, frame: FrameType, _: str, __: object) -> Callable[..., Any] | None:
         """Trace each frame of the library, bytecode by bytecode."""
-        if not frame.f_code.co_filename.startswith(PACKAGE):
+        file = frame.f_code.co_filename
+        if not file.startswith(self._within) or file.startswith(PLAYED):
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
@@ -61,9 +65,9 @@ def _bytecode(code: CodeType) -> bytes:
     return code.co_code
 
 
-def interrupt(work: Callable[[], object], at: int) -> bool:
+def interrupt(work: Callable[[], object], at: int, within: str = PACKAGE) -> bool:
     """Run a function, interrupt it at that point, and drop the exception; say whether it got that far."""
-    tracer = Interrupter(at)
+    tracer = Interrupter(at, within)
     sys.settrace(tracer)
     try:
         work()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Self
 
+import attrs
+
 from tests.support import oracle, rawloop
 from tests.support.rig import filled
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ntt_loops import LoopDevice, Loops
+    from ntt_loops import LoopAttachment, LoopDevice, Loops
 
 
 def new_hash() -> str:
@@ -57,6 +59,11 @@ def is_bound(device: Attached | LoopDevice) -> bool:
     """Whether that very attachment is there: on its number there may be somebody else's by now."""
     number = oracle.device_number(str(device))
     return rawloop.is_bound(number) and oracle.diskseq(number) == device.diskseq
+
+
+def leave_soon(attachment: LoopAttachment) -> None:
+    """Let the exit wait for a moment only, where its device is in use; the attach had all the time it needs."""
+    attachment._options = attrs.evolve(attachment._options, timeout=0.1)
 
 
 def autoclear(device: Attached | LoopDevice) -> str:

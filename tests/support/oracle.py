@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 LOSETUP_COLUMNS: Final = "NAME,BACK-FILE,BACK-INO,BACK-MAJ:MIN,AUTOCLEAR,RO,PARTSCAN,OFFSET,SIZELIMIT,DIO,LOG-SEC"
 BLOCK: Final = Path("/sys/block")
 DELETED: Final = b" (deleted)"
-ATTACH_SECONDS: Final = 10.0
+#: Nothing here is about time: far longer than anything takes on a machine that is busy with other things.
+PATIENCE_SECONDS: Final = 180.0
 
 #: What losetup says when another process had the free number first.
 LOST_RACES: Final = (
@@ -46,7 +47,7 @@ def losetup_list(columns: str = LOSETUP_COLUMNS) -> list[dict[str, Any]]:
 
 def losetup_attach(image: Path, *options: str) -> str:
     """Attach with ``losetup -f --show`` and these options (``-r -P`` if none), and return the device."""
-    deadline = time.monotonic() + ATTACH_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         done = _run("losetup", "-f", "--show", *(options or ("-r", "-P")), image)
         if done.returncode == 0:
@@ -142,7 +143,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = 10.0) -> None:
+def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
     """Ask again until it holds, and fail at the deadline saying what was waited for."""
     deadline = time.monotonic() + seconds
     while not holds():

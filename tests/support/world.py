@@ -10,6 +10,7 @@ import abc
 import dataclasses
 import errno
 import os
+import secrets
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 Where: TypeAlias = int | tuple[int, int]
 Content: TypeAlias = Literal["pattern", "ext4", "swap"]
 Ability: TypeAlias = Literal["swap", "device mapper", "mount namespaces"]
+
+#: Start and length in sectors, and the type of a partition in an MBR.
+Place: TypeAlias = tuple[int, int, int]
 
 IMAGE_BYTES = 2 * 1024 * 1024
 PLAIN = LoopConfig(b"contract")
@@ -70,7 +74,8 @@ class World(abc.ABC):
         self.kernel = kernel
         self.folder = folder
         self.undo = ExitStack()
-        self._names = (f"{number}" for number in range(1_000_000))
+        #: Ids of media are made of them, and those of another run of these tests are other media.
+        self._names = (f"{secrets.token_hex(4)}-{number}" for number in range(1_000_000))
 
     def end(self) -> None:
         """Leave nothing behind."""
@@ -189,6 +194,10 @@ class World(abc.ABC):
         self.clear_alone(one.handle)
         one.handle.close()
         self.wait_until_gone(one)
+
+    @abc.abstractmethod
+    def table_image(self, *places: Place) -> Path:
+        """Make an image with an MBR of these partitions, the first one number 1."""
 
     # -- what others do
 

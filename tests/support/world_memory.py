@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from ntt_loops._kernel.values import SECTOR_BYTES, TableEntry
 from ntt_loops.testing import MemoryKernel
-from tests.support.world import Elsewhere, Mounted, Where, World
+from tests.support.world import IMAGE_BYTES, Content, Elsewhere, Mounted, Place, Where, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,12 +16,29 @@ if TYPE_CHECKING:
 class MemoryWorld(World):
     """Controls of ``MemoryKernel``, one to one."""
 
-    def __init__(self, folder: Path, *, rundown: bool) -> None:
-        self.memory = MemoryKernel(rundown=rundown)
+    def __init__(self, folder: Path, *, rundown: bool, memory: MemoryKernel | None = None) -> None:
+        self.memory = MemoryKernel(rundown=rundown) if memory is None else memory
         super().__init__(self.memory, folder)
         self.rundown = rundown
         self.has_diskseq = True
         self._pids = itertools.count(5_000_000)
+
+    def image(self, size_bytes: int = IMAGE_BYTES, content: Content = "pattern") -> Path:
+        """Make an image, and say what blkid(8) finds in it."""
+        path = super().image(size_bytes, content)
+        if content != "pattern":
+            self.memory.format(path, content, usage="other" if content == "swap" else "filesystem")
+        return path
+
+    def table_image(self, *places: Place) -> Path:
+        """Say that the image has that table."""
+        path = self.image()
+        entries = (
+            TableEntry(number, start * SECTOR_BYTES, length * SECTOR_BYTES, hex(kind), "dos")
+            for number, (start, length, kind) in enumerate(places, 1)
+        )
+        self.memory.put_table(path, *entries)
+        return path
 
     def new_number(self) -> int:
         """Return the lowest free one."""

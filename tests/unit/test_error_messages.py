@@ -23,6 +23,7 @@ from ntt_loops import (
     NttLoopsError,
 )
 from ntt_loops._backoff import Deadline
+from ntt_loops._kernel import NoNodeError, Surroundings
 from ntt_loops.testing import MemoryKernel
 
 if TYPE_CHECKING:
@@ -127,13 +128,28 @@ def test_a_pool_that_others_were_faster_in_says_so(loops: Loops, image: Path, mo
     says(error, image, MEDIUM, "EBUSY", "until the deadline", "sweep")
 
 
+def around(mocker: MockerFixture, **what: bool) -> None:
+    """Let this process have that around it."""
+    mocker.patch.object(MemoryKernel, "surroundings", return_value=Surroundings(**what))
+
+
 def test_a_missing_module_says_how_to_load_it(loops: Loops, image: Path, mocker: MockerFixture) -> None:
-    """No loop-control: the file, modprobe, and the container."""
+    """No loop-control and no module: the file, and modprobe."""
     missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "/dev/loop-control")
     mocker.patch.object(MemoryKernel, "get_free", side_effect=missing)
+    around(mocker, has_module=False)
     error = attach(loops, image)
     assert isinstance(error, LoopUnavailableError)
     says(error, image, MEDIUM, "/dev/loop-control", "modprobe loop", "container")
+
+
+def test_a_missing_loop_control_is_told_from_a_missing_module(loops: Loops, image: Path, mocker: MockerFixture) -> None:
+    """The module is there: then it is the container that lacks the file, and modprobe is no help."""
+    missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "/dev/loop-control")
+    mocker.patch.object(MemoryKernel, "get_free", side_effect=missing)
+    error = attach(loops, image)
+    says(error, image, MEDIUM, "/dev/loop-control", "the module is loaded", "container")
+    assert "modprobe" not in str(error)
 
 
 def test_a_refused_permission_says_what_it_takes(loops: Loops, image: Path, mocker: MockerFixture) -> None:
@@ -142,7 +158,40 @@ def test_a_refused_permission_says_what_it_takes(loops: Loops, image: Path, mock
     mocker.patch.object(MemoryKernel, "get_free", side_effect=refusal)
     error = attach(loops, image)
     assert isinstance(error, LoopPermissionError)
-    says(error, image, MEDIUM, "Permission denied", "/dev/loop-control", "root", "CAP_SYS_ADMIN")
+    says(error, image, MEDIUM, "Permission denied", "/dev/loop-control", "root", "CAP_SYS_ADMIN", "device rules")
+    assert "this process has no" not in str(error)
+
+
+def test_a_missing_capability_is_named(loops: Loops, image: Path, mocker: MockerFixture) -> None:
+    """Refused by the ioctl, and this process has no CAP_SYS_ADMIN: that is said."""
+    mocker.patch.object(MemoryKernel, "configure", side_effect=PermissionError(errno.EPERM, "Operation not permitted"))
+    around(mocker, has_sys_admin=False)
+    error = attach(loops, image)
+    assert isinstance(error, LoopPermissionError)
+    says(error, image, MEDIUM, "this process has no CAP_SYS_ADMIN")
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.EPERM, LoopPermissionError), (errno.ENOSYS, LoopUnavailableError)])
+def test_a_seccomp_filter_is_named(
+    loops: Loops, image: Path, mocker: MockerFixture, number: int, kind: type[AttachError]
+) -> None:
+    """A filter may refuse with either errno; it is tried once."""
+    refuse = mocker.patch.object(MemoryKernel, "get_free", side_effect=OSError(number, "refused"))
+    around(mocker, has_seccomp_filter=True)
+    error = attach(loops, image)
+    assert isinstance(error, kind)
+    says(error, image, MEDIUM, "seccomp filter")
+    assert refuse.call_count == 1
+
+
+def test_a_node_that_cannot_be_had_is_told_at_once(loops: Loops, image: Path, mocker: MockerFixture) -> None:
+    """Neither in /dev nor privately: why, and not at the deadline only."""
+    error = NoNodeError(errno.ENOENT, "there is no /dev/loop0, and a private node could not be made: no")
+    opened = mocker.patch.object(MemoryKernel, "open", side_effect=error)
+    found = attach(loops, image)
+    assert isinstance(found, LoopUnavailableError)
+    says(found, image, MEDIUM, "there is no /dev/loop0", "could not be made", "CAP_MKNOD")
+    assert opened.call_count == 1
 
 
 def test_an_old_kernel_is_told_by_its_age(loops: Loops, image: Path, mocker: MockerFixture) -> None:

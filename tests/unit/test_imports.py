@@ -41,3 +41,42 @@ def test_the_kernel_in_memory_needs_no_linux(tmp_path_factory: pytest.TempPathFa
         "    assert release_all('a').released == ()\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+#: What the verbs need and --version does not: whoever completes a word or reads the help waits for each of them.
+NOT_FOR_HELP = [
+    "rich",
+    "attrs",
+    "tenacity",
+    "subprocess",
+    "json",
+    "logging",
+    "pathlib",
+    "importlib.metadata",
+    "ntt_loops.errors",
+    "ntt_loops._default",
+    "ntt_loops.cli.verb",
+    "ntt_loops.cli.verbs",
+]
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_help_starts_fast(option: str) -> None:
+    """``ntt-loops --version`` and ``--help`` import click and next to nothing else."""
+    loaded = loaded_after(f"from ntt_loops.cli import main; main([{option!r}])")
+    assert loaded.isdisjoint(NOT_FOR_HELP)
+    assert {name for name in loaded if name.startswith("ntt_loops")} == {
+        "ntt_loops",
+        "ntt_loops.cli",
+        "ntt_loops.cli.app",
+        "ntt_loops.cli.exits",
+    }
+
+
+def test_a_verb_that_prints_no_table_does_without_rich() -> None:
+    """Where stdout is no terminal rich is not imported."""
+    code = (
+        "from ntt_loops.cli import main; from ntt_loops.testing import in_memory\n"
+        "with in_memory(): main(['list']); main(['list', '--json'])"
+    )
+    assert "rich" not in loaded_after(code)

@@ -8,12 +8,15 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from ntt_loops import DeviceBusyError, release_all
 from ntt_loops._ledger import contents
 from ntt_loops._ledger.contents import Kind
 from ntt_loops._ledger.record import key_of, record_of
+from ntt_loops.cli import main
+from ntt_loops.cli.app import VERBS, app
 from ntt_loops.testing import in_memory
 
 if TYPE_CHECKING:
@@ -82,35 +85,37 @@ def test_unlink_of_the_first_example_never_runs_while_a_device_is_in_use(kernel:
     assert image.exists()
 
 
-@pytest.mark.usefixtures("kernel")
-def test_dry_run_names_the_orphan_and_who_uses_the_other(capsys: pytest.CaptureFixture[str]) -> None:
-    """The host's dry run shows what would go, what would stay, and why."""
-    run(next(code for code in PYTHON if "dry_run=True" in code))
-    would, keeps, freed = capsys.readouterr().out.splitlines()
-    assert would.startswith("would detach /dev/loop")
-    assert would.endswith("orphan.img")
-    assert "used.img because: in use" in keeps
-    assert "by reader (pid" in keeps
-    assert freed.endswith(" 4096")
+def command_lines() -> list[list[str]]:
+    """Return the words of each ``ntt-loops`` in a shell block."""
+    lines = [line.partition("ntt-loops ")[2] for block in SHELL for line in block.splitlines() if "ntt-loops " in line]
+    return [shlex.split(line.replace(")", " #"), comments=True) for line in lines]
 
 
-def test_dry_run_changes_nothing(kernel: MemoryKernel) -> None:
-    """Neither the example nor the line below it detaches anything."""
+@pytest.mark.parametrize("words", command_lines(), ids=" ".join)
+def test_every_command_line_is_understood(words: list[str]) -> None:
+    """Each verb and option is there."""
+    verb, *arguments = words
+    command = app.get_command(click.Context(app), verb)
+    assert command is not None
+    assert command.make_context(verb, arguments).params
+
+
+def test_every_verb_is_shown() -> None:
+    """Whoever reads the README has seen each."""
+    assert {words[0] for words in command_lines()} == set(VERBS)
+
+
+def test_the_sweep_of_the_host_is_one_command(kernel: MemoryKernel, capsys: pytest.CaptureFixture[str]) -> None:
+    """It names the orphan and who uses the other, and changes nothing."""
     before = kernel.bound_numbers()
-    for code in (next(code for code in PYTHON if "dry_run=True" in code), *one_liners()):
-        run(code)
+    (words,) = [words for words in command_lines() if words[0] == "sweep"]
+    assert main(words) == 0
+    would, keeps, total = capsys.readouterr().out.splitlines()
+    assert would.startswith("would release /dev/loop")
+    assert "orphan.img" in would
+    assert "used.img: in use, reader (pid 4711)" in keeps
+    assert "4 KiB would come back" in total
     assert kernel.bound_numbers() == before
-
-
-def one_liners() -> list[str]:
-    """Return the code of each ``python -c`` in a shell block."""
-    lines = [shlex.split(line) for block in SHELL for line in block.splitlines()]
-    return [words[words.index("-c") + 1] for words in lines if "-c" in words]
-
-
-def test_there_is_a_one_liner() -> None:
-    """The sweep of the host can be had in one line."""
-    assert len(one_liners()) == 1
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

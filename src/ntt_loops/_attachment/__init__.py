@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from ntt_loops._attachment.attachment import LoopAttachment, Options, attach_kept
 from ntt_loops._attachment.detach import Detacher
-from ntt_loops._attachment.device import LoopDevice, Partition
+from ntt_loops._attachment.device import LoopDevice
 from ntt_loops._attachment.holders import Holder, find_holders, find_holders_of
 from ntt_loops._attachment.identity import Identity
 from ntt_loops._attachment.naming import check_medium, is_hash, is_named_for, medium_of
 from ntt_loops._attachment.outcome import Detached, Outcome
+from ntt_loops._attachment.partitions import Partition
 
 __all__ = [
     "Detached",

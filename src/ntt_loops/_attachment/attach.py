@@ -13,60 +13,28 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-import attrs
-
-from ntt_loops._attachment import overlap
+from ntt_loops._attachment import leftover, overlap
+from ntt_loops._attachment.binding import NO_HANDLE, Binding, Request, warn
 from ntt_loops._attachment.device import LoopDevice
 from ntt_loops._attachment.unavailable import attach_error, no_free_device
 from ntt_loops._backoff import Deadline, NotYet, retry
-from ntt_loops._kernel import LoopConfig
+from ntt_loops._kernel import LoopConfig, NoNodeError
 from ntt_loops._ledger import Record, Tag, new_nonce, token_of
 from ntt_loops.errors import AttachError, LedgerError, NttLoopsError
 
 if TYPE_CHECKING:
-    from ntt_loops._attachment.image import Extent, OpenImage
     from ntt_loops._kernel import Handle, Kernel
-    from ntt_loops._ledger import Ledger, Lifetime
+    from ntt_loops._ledger import Ledger
 
 logger = logging.getLogger("ntt_loops")
 
 #: The number was taken (EBUSY), its pages are cached (EAGAIN, F10), or another detach is under way or its node was
 #: removed for a moment (ENXIO, ENOENT, F35).
 _WORTH_RETRYING = frozenset((errno.EBUSY, errno.EAGAIN, errno.ENXIO, errno.ENOENT, errno.EINTR))
+#: udev may have a stale partition open for some milliseconds (F26); another number is as good.
+_PURGE_SECONDS = 0.05
 #: Refused so often, a number is held by somebody's claim (F24): the next one is tried.
 _REFUSALS = 3
-
-
-class _NoHandle:
-    """Stands for no descriptor."""
-
-    closed = True
-
-    def close(self) -> None:
-        """Do nothing."""
-
-
-_NO_HANDLE = _NoHandle()
-
-
-@attrs.frozen
-class Request:
-    """What is to be attached, and how."""
-
-    image: OpenImage
-    medium: str
-    extent: Extent
-    writable: bool
-    lifetime: Lifetime
-
-
-@attrs.frozen
-class Binding:
-    """An image that is bound and on record; ``handle`` keeps a scoped one alive."""
-
-    handle: Handle
-    device: LoopDevice
-    record: Record
 
 
 class Attacher:
@@ -78,7 +46,7 @@ class Attacher:
         self._request = request
         self._refused: dict[int, int] = {}
         self._last_errno = errno.EBUSY
-        self._handle: Handle = _NO_HANDLE
+        self._handle: Handle = NO_HANDLE
         self._is_bound: bool | None = False
 
     def attach(self, deadline: Deadline) -> Binding:
@@ -89,8 +57,9 @@ class Attacher:
             AttachError: The kernel refused the image, or did not do what it was asked to.
             LedgerError: The record could not be written; the device is detached again.
         """
+        self._kernel.remove_stale_nodes()
         binding = retry(lambda: self._attempt(deadline), deadline, gave_up=self._gave_up)
-        _warn(binding, self._request)
+        warn(binding, self._request)
         return binding
 
     def _gave_up(self) -> AttachError:
@@ -108,7 +77,7 @@ class Attacher:
                 token_of(self._request.medium),
             )
             try:
-                self._bind(self._number(), bytes(tag))
+                self._bind(self._number(deadline), bytes(tag))
                 binding = self._binding(self._handle, tag)
                 if self._request.writable:
                     overlap.warn(self._kernel, self._request.medium, binding.record)
@@ -130,10 +99,14 @@ class Attacher:
     def _error(self, error: OSError) -> AttachError:
         return attach_error(error, self._kernel, self._request.medium, self._request.image.path)
 
-    def _number(self) -> int:
+    def _number(self, deadline: Deadline) -> int:
+        """Return a free number without partitions of an earlier image, which could be read through it (F31)."""
         number = self._kernel.get_free()
         while self._refused.get(number, 0) >= _REFUSALS:
             number = self._kernel.next_free(number)
+        if not leftover.purge(self._kernel, number, deadline.sooner(_PURGE_SECONDS)):
+            self._refused[number] = _REFUSALS
+            raise NotYet
         return number
 
     def _bind(self, number: int, tag: bytes) -> None:
@@ -170,6 +143,8 @@ class Attacher:
 
     def _refuse(self, number: int, error: OSError) -> NoReturn:
         """Raise what the refusal of a number means."""
+        if isinstance(error, NoNodeError):  # unlike a node that a tool removed for a moment, it does not come
+            raise self._error(error) from error
         if error.errno not in _WORTH_RETRYING:
             raise self._error(error) from error
         if error.errno == errno.EBUSY:
@@ -222,7 +197,7 @@ class Attacher:
     def _device(self, record: Record, size_bytes: int) -> LoopDevice:
         request = self._request
         return LoopDevice(
-            path=Path(self._kernel.node(record.number)),
+            path=Path(self._kernel.usable_node(record.number)),
             number=record.number,
             diskseq=record.diskseq,
             image=Path(request.image.path),
@@ -240,7 +215,7 @@ class Attacher:
         A scoped device is armed and goes with the descriptor. A kept one is cleared through it; where an interrupt came
         out of the very CONFIGURE, the tag tells, which no other attach has.
         """
-        handle, self._handle = self._handle, _NO_HANDLE
+        handle, self._handle = self._handle, NO_HANDLE
         is_bound, self._is_bound = self._is_bound, False
         try:
             if is_bound is None:
@@ -252,23 +227,4 @@ class Attacher:
                 raise
         finally:
             handle.close()
-
-
-def _warn(binding: Binding, request: Request) -> None:
-    device, image = binding.device, request.image
-    facts = {"medium": device.medium, "device": str(device), "image": image.path}
-    if image.tail_bytes:
-        logger.warning(
-            "%s: the last %d bytes of %s are no whole sector and cannot be read through the device",
-            device,
-            image.tail_bytes,
-            image.path,
-            extra=facts,
-        )
-    if request.writable and image.is_sparse:
-        logger.warning(
-            "%s: %s is sparse: on a full file system a write through the device may be lost without an error",
-            device,
-            image.path,
-            extra=facts,
-        )
+            self._kernel.remove_stale_nodes()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ntt_loops._attachment.attach import Attacher, Request
+from ntt_loops._attachment.attach import Attacher
+from ntt_loops._attachment.binding import Request
 from ntt_loops._attachment.identity import Identity
 from ntt_loops._attachment.image import Extent, open_image
 from ntt_loops._attachment.leaving import not_written, still_busy, wait_gone
@@ -22,7 +23,7 @@ from ntt_loops.errors import LedgerError, NttLoopsError, kernel_errors
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from ntt_loops._attachment.attach import Binding
+    from ntt_loops._attachment.binding import Binding
     from ntt_loops._attachment.device import LoopDevice
     from ntt_loops._attachment.holders import Holder
     from ntt_loops._kernel import Kernel
@@ -184,7 +185,8 @@ class LoopAttachment:
                 binding.handle.close()
             with kernel_errors(medium=self.medium, device=binding.device):
                 holders = wait_gone(self._kernel, Identity.of_record(binding.record), deadline)
-            self._write_down(binding, deadline, is_gone=not holders)
+                self._kernel.remove_stale_nodes()
+                self._write_down(binding, deadline, is_gone=not holders)
         except BaseException as error:
             if write_error is not None:  # the kernel says it only once, so it must not be lost
                 error.add_note(str(not_written(binding.device, write_error)))

@@ -1,41 +1,21 @@
-"""What a caller is handed: a device, and its partitions."""
+"""What a caller is handed: a device."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ntt_loops._attachment import partitions
 from ntt_loops._plain import fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from ntt_loops._attachment.partitions import Partition
     from ntt_loops._kernel import Kernel
-
-
-@attrs.frozen
-class Partition(os.PathLike[str]):
-    """A partition of a device; usable wherever a path is."""
-
-    path: Path
-    number: int
-    start_bytes: int
-    size_bytes: int
-    type: str = ""
-    status: Literal["ok", "truncated", "absent"] = "ok"
-
-    def __fspath__(self) -> str:
-        return str(self.path)
-
-    def __str__(self) -> str:
-        return str(self.path)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain data."""
-        return fields_of(self)
 
 
 @attrs.frozen
@@ -77,23 +57,25 @@ class LoopDevice(os.PathLike[str]):
 
     @property
     def partitions(self) -> tuple[Partition, ...]:
-        """The partitions that the kernel has now, by number; asked anew at each access.
+        """The partitions of the table and of the kernel, by number; read anew at each access.
 
-        Empty once the number belongs to another attachment.
+        Where the kernel did not read the table that is there, what fits on the device is added now, by partx(8); the
+        kernel drops it at the detach. Empty once the number belongs to another attachment.
+
+        Raises:
+            LoopPermissionError: The device may not be opened.
+            KernelError: partx(8) is not installed, or did not end: the storage is slow, or does not answer.
+
+        Needs root: read access to the node, and CAP_SYS_ADMIN to add. Some milliseconds, for the program.
         """
-        kernel = self._kernel or _linux()
-        if self.diskseq is not None and kernel.diskseq(self.number) != self.diskseq:
-            return ()
-        return tuple(
-            Partition(Path(kernel.node(self.number, one.number)), one.number, one.start_bytes, one.size_bytes)
-            for one in kernel.partitions(self.number)
-        )
+        return partitions.read(self._kernel or _linux(), self)
 
     def partition(self, number: int) -> Partition:
         """Return the partition of that number.
 
         Raises:
-            LookupError: The kernel has none of that number.
+            LookupError: Neither the table nor the kernel has one of that number.
+            LoopPermissionError: As in ``partitions``; so is KernelError.
         """
         for one in self.partitions:
             if one.number == number:

@@ -1,7 +1,7 @@
 """Partitions that outlive their image: they would show the next image of the number at this one's offsets (F31).
 
 Only a device without PARTSCAN, which none of ours is, leaves some. They are deleted once the detach took, never before:
-a device that stays busy keeps its partitions.
+a device that stays busy keeps its partitions. What others left on a free number is deleted before it is used.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def delete_unbound(kernel: Kernel, number: int, partitions: Sequence[PartitionNo
             claim.close()
 
     def gave_up() -> NotYet:
-        logger.warning("%s: partitions of the image that was detached are left", kernel.node(number))
+        logger.warning("%s: partitions of an earlier image are left", kernel.node(number))
         return NotYet()
 
     if partitions:
@@ -58,8 +58,18 @@ def delete_unbound(kernel: Kernel, number: int, partitions: Sequence[PartitionNo
             return
 
 
+def purge(kernel: Kernel, number: int, until: Deadline) -> bool:
+    """Delete what an earlier image left on a free number; return whether nothing is left.
+
+    LOOP_CONFIGURE with PARTSCAN drops it too, but not while somebody has a partition open (F56).
+    """
+    partitions = kernel.partitions(number)
+    if not partitions:
+        return True
+    delete_unbound(kernel, number, partitions, until)
+    return not kernel.partitions(number)
+
+
 def _warn(kernel: Kernel, number: int, partition: PartitionNode, error: OSError) -> None:
     node = kernel.node(number, partition.number)
-    logger.warning(
-        "%s is left behind by the image that was detached: %s", node, error.strerror, extra={"device": str(node)}
-    )
+    logger.warning("%s is left behind by an earlier image: %s", node, error.strerror, extra={"device": str(node)})

@@ -7,11 +7,12 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from ntt_loops._kernel import NoNodeError
 from ntt_loops._kernel.values import DELETED_SUFFIX
 from ntt_loops.errors import AttachError, LoopPermissionError, LoopUnavailableError
 
 if TYPE_CHECKING:
-    from ntt_loops._kernel import Kernel
+    from ntt_loops._kernel import Kernel, Surroundings
 
 _NO_MODULE = (errno.ENOENT, errno.ENODEV, errno.ENXIO)
 _NO_PERMISSION = (errno.EACCES, errno.EPERM)
@@ -27,13 +28,16 @@ def attach_error(error: OSError, kernel: Kernel, medium: str, image: str) -> Att
     kind: type[AttachError] = AttachError
     if number in _NO_PERMISSION:
         kind = LoopPermissionError
-        reason = f"{error.strerror}{where}: it takes root, or CAP_SYS_ADMIN and access to /dev/loop-control"
+        reason = f"{error.strerror}{where}: {_who_refuses(kernel.surroundings(), is_ioctl=not where)}"
+    elif number == errno.ENOSYS:
+        kind = LoopUnavailableError
+        reason = f"{error.strerror}{where}: {_who_refuses(kernel.surroundings(), is_ioctl=True)}"
+    elif isinstance(error, NoNodeError):
+        kind = LoopUnavailableError
+        reason = f"{error.strerror}; in a container, pass in the host's /dev, or allow mknod (CAP_MKNOD)"
     elif number in _NO_MODULE:
         kind = LoopUnavailableError
-        reason = (
-            f"{error.strerror}{where}: load the module (modprobe loop); in a container, /dev/loop-control must be "
-            "passed in"
-        )
+        reason = f"{error.strerror}{where}: {_what_is_missing(kernel.surroundings())}"
     elif number in _EXHAUSTED:
         kind = LoopUnavailableError
         reason = f"{error.strerror}; {_who_uses_the_pool(kernel)}"
@@ -44,6 +48,23 @@ def attach_error(error: OSError, kernel: Kernel, medium: str, image: str) -> Att
     else:
         reason = error.strerror or str(error)
     return kind(f"{image} (medium {medium}) was not attached: {reason}", medium=medium, image=image, errno=number)
+
+
+def _who_refuses(around: Surroundings, *, is_ioctl: bool) -> str:
+    """Return who it is, as far as this process can tell, and what it takes."""
+    missing = "" if around.has_sys_admin else "this process has no CAP_SYS_ADMIN; "
+    if is_ioctl and around.has_seccomp_filter:
+        return f"{missing}it runs under a seccomp filter, which has to let the loop ioctls through"
+    takes = "it takes root, or CAP_SYS_ADMIN and access to /dev/loop-control"
+    if is_ioctl:
+        return f"{missing}{takes}"
+    return f"{missing}{takes} and the nodes; in a container its device rules have to allow them"
+
+
+def _what_is_missing(around: Surroundings) -> str:
+    if around.has_module:
+        return "the module is loaded, so only the node is missing; in a container, /dev/loop-control must be passed in"
+    return "load the module (modprobe loop), on the host if this is a container"
 
 
 def no_free_device(kernel: Kernel, medium: str, image: str, number: int) -> LoopUnavailableError:

@@ -6,7 +6,7 @@ one contract suite. The F-numbers in comments are those of docs/kernel-facts.md.
 
 from __future__ import annotations
 
-from ntt_loops._kernel.protocol import Handle, Kernel, StuckError
+from ntt_loops._kernel.protocol import Handle, Kernel, NoNodeError, StuckError
 from ntt_loops._kernel.values import (
     BoundDevice,
     LoopConfig,
@@ -18,6 +18,8 @@ from ntt_loops._kernel.values import (
     Probe,
     Process,
     StackedDevice,
+    Surroundings,
+    TableEntry,
 )
 
 __all__ = [
@@ -28,10 +30,13 @@ __all__ = [
     "LoopFlags",
     "LoopStatus",
     "Mount",
+    "NoNodeError",
     "Opener",
     "PartitionNode",
     "Probe",
     "Process",
     "StackedDevice",
     "StuckError",
+    "Surroundings",
+    "TableEntry",
 ]

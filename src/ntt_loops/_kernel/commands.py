@@ -8,15 +8,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
-from ntt_loops._kernel import guarded
+from ntt_loops._kernel import guarded, processes
+from ntt_loops._kernel.descriptors import above_stdio
 from ntt_loops._kernel.protocol import StuckError
-from ntt_loops._kernel.values import Probe
+from ntt_loops._kernel.starting import Starting
+from ntt_loops._kernel.values import SECTOR_BYTES, Probe, TableEntry
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Sequence
 
 #: A killed program ends at once, unless it sleeps in the kernel.
@@ -77,31 +81,69 @@ def stop_stacked(name: str, own_name: str, *, within: float) -> None:
         raise OSError(errno.EBUSY, ended.text)
 
 
-def _run(command: Sequence[bytes], within: float, *, package: str) -> Ended:
+#: A byte that partx(8) does not print as it is.
+_ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
+
+
+def partition_table(device: io.FileIO, *, within: float) -> list[TableEntry]:
+    """Run partx(8) on an open device; it fails alike where there is no table and where one cannot be read.
+
+    It counts in 512 bytes, whatever the device's sector is (F55).
+    """
+    ended = _partx(device, b"--raw", b"--noheadings", b"--output", b"NR,START,SECTORS,TYPE,SCHEME", within=within)
+    return [] if ended.status != 0 else [_table_entry(line) for line in ended.output.splitlines()]
+
+
+def _table_entry(line: bytes) -> TableEntry:
+    number, start, sectors, *words = line.split(b" ")
+    name, scheme = (os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), word)) for word in words)
+    return TableEntry(int(number), int(start) * SECTOR_BYTES, int(sectors) * SECTOR_BYTES, name, scheme)
+
+
+def add_partitions(device: io.FileIO, first: int, last: int, *, within: float) -> None:
+    """Run ``partx --add``, which goes on after a partition that the kernel refuses."""
+    ended = _partx(device, b"--add", b"--nr", b"%d:%d" % (first, last), within=within)
+    if ended.status != 0 and not processes.surroundings().has_sys_admin:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
+def _partx(device: io.FileIO, *options: bytes, within: float) -> Ended:
+    """Run partx(8) on the very device that is open here, whatever its node is by now."""
+    with above_stdio(device) as passed:
+        node = b"/proc/self/fd/%d" % passed.fileno()
+        return _run([b"partx", *options, b"--", node], within, package="util-linux", passed=(passed.fileno(),))
+
+
+def _run(command: Sequence[bytes], within: float, *, package: str, passed: Sequence[int] = ()) -> Ended:
     """Run a program in English; OSError ENOENT where it is not installed, StuckError where it does not end in time."""
     name = os.fsdecode(command[0])
+    program = Starting(lambda: _start(command, passed), _kill)
     try:
-        child = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C"},
-            process_group=0,  # a Ctrl-C at the terminal is for this process
-        )
+        child = program.start()
+        output, said = child.communicate(timeout=min(max(within, guarded.SHORTEST_SECONDS), guarded.LONGEST_SECONDS))
     except FileNotFoundError as error:
         message = f"{name}(8) is not installed (package {package})"
         raise OSError(errno.ENOENT, message) from error
-    try:
-        output, said = child.communicate(timeout=min(max(within, guarded.SHORTEST_SECONDS), guarded.LONGEST_SECONDS))
     except subprocess.TimeoutExpired:
-        _kill(child)
+        program.end()
         message = f"{name} did not end within {within:.1f} s"
         raise StuckError(message) from None
     except BaseException:
-        _kill(child)
+        program.end()
         raise
     return Ended(child.returncode, output, os.fsdecode(said).strip() or f"{name}: exit status {child.returncode}")
+
+
+def _start(command: Sequence[bytes], passed: Sequence[int]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "LC_ALL": "C"},
+        pass_fds=passed,
+        process_group=0,  # a Ctrl-C at the terminal is for this process
+    )
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:
@@ -109,8 +151,9 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
     Without that wait a mount that it was just making would come after the question whether it did.
     """
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    if child.returncode is None:  # else its number may be somebody else's by now
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
     try:
         child.wait(_KILLED_SECONDS)
     except subprocess.TimeoutExpired:

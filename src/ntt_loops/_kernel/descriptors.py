@@ -23,6 +23,8 @@ _lock = threading.RLock()
 _descriptors: weakref.WeakSet[io.FileIO] = weakref.WeakSet()
 #: What is being opened now. The lock is not held meanwhile: an open may hang, and must not stop threads or forks.
 _opening: list[str | bytes] = []
+#: Marks what is opened here: open(2) keeps this flag but gives it no meaning, and nobody else sets it on a file.
+_MARK = os.O_ASYNC
 
 
 def open_descriptor(path: str | bytes | os.PathLike[str], flags: int, mode: int = 0o600) -> io.FileIO:
@@ -31,7 +33,7 @@ def open_descriptor(path: str | bytes | os.PathLike[str], flags: int, mode: int 
         _opening.append(os.fspath(path))
     try:
         # map and starmap are C: between open(2) and the FileIO that owns the number no Python code runs.
-        descriptor = next(map(io.FileIO, starmap(os.open, [(path, flags | os.O_CLOEXEC, mode)])))
+        descriptor = next(map(io.FileIO, starmap(os.open, [(path, flags | os.O_CLOEXEC | _MARK, mode)])))
         with _lock:
             _descriptors.add(descriptor)
     except IsADirectoryError as error:
@@ -79,9 +81,15 @@ def _just_opened() -> list[int]:
     numbers = []
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []:
         with contextlib.suppress(FileNotFoundError):
-            if os.readlink(f"/proc/self/fd/{name}".encode()) in paths:
+            if os.readlink(f"/proc/self/fd/{name}".encode()) in paths and _is_marked(name):
                 numbers.append(int(name))
     return numbers
+
+
+def _is_marked(number: str) -> bool:
+    """Whether a descriptor was opened here, and not by whoever else has the same file open."""
+    with open(f"/proc/self/fdinfo/{number}", encoding="ascii") as facts:
+        return any(line.startswith("flags:") and int(line.split()[1], 8) & _MARK for line in facts)
 
 
 def _hold_before_fork() -> None:

@@ -8,32 +8,23 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, processes, stacked, swaps, sysfs, users
+from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs
 from ntt_loops._kernel.descriptors import open_descriptor
 from ntt_loops._kernel.programs import Programs
+from ntt_loops._kernel.sight import Sight
 
 if TYPE_CHECKING:
     import io
     from collections.abc import Sequence
 
     from ntt_loops._kernel.protocol import Handle
-    from ntt_loops._kernel.values import (
-        BoundDevice,
-        LoopConfig,
-        LoopFlags,
-        LoopStatus,
-        Mount,
-        Opener,
-        PartitionNode,
-        Process,
-        StackedDevice,
-    )
+    from ntt_loops._kernel.values import LoopConfig, LoopStatus, Process
 
 LOOP_CONTROL = "/dev/loop-control"
 
 
-class LinuxKernel(Programs):
-    """``Kernel`` by ioctl, sysfs and /proc. Needs read access to the nodes in /dev; CAP_SYS_ADMIN for partitions."""
+class LinuxKernel(Sight, Programs):
+    """``Kernel`` by ioctl, sysfs and /proc. Needs read access to the nodes; CAP_SYS_ADMIN for partitions."""
 
     def __init__(self) -> None:
         self._boot_id = ""
@@ -81,7 +72,11 @@ class LinuxKernel(Programs):
     def open(self, number: int, *, writable: bool = False, exclusive: bool = False) -> Handle:
         """Open /dev/loopN: read-only unless asked, which no udev rule sees as a change (F26)."""
         flags = (os.O_RDWR if writable else os.O_RDONLY) | (os.O_EXCL if exclusive else 0)
-        return open_descriptor(self.node(number), flags)
+        try:
+            return open_descriptor(self.node(number), flags)
+        except FileNotFoundError:
+            with private_nodes.borrowed(str(self.node(number)), f"loop{number}") as node:
+                return open_descriptor(node, flags)
 
     def configure(self, handle: Handle, image: io.FileIO, config: LoopConfig) -> None:
         """LOOP_CONFIGURE."""
@@ -93,13 +88,14 @@ class LinuxKernel(Programs):
 
     def status_of(self, number: int, *, within: float | None = None) -> tuple[LoopStatus, int | None]:
         """Open, LOOP_GET_STATUS64, BLKGETDISKSEQ, close."""
-        if within is not None:
-            requests = str(abi.LOOP_GET_STATUS64), str(abi.BLKGETDISKSEQ)
-            answer = guarded.call("status", str(self.node(number)), *requests, within=within)
-            info, diskseq = answer[: abi.LOOP_INFO64.size], answer[abi.LOOP_INFO64.size :]
-            return ioctls.status_of(info), abi.U64.unpack(diskseq)[0] if diskseq else None
-        with open_descriptor(self.node(number), os.O_RDONLY) as device:
-            return ioctls.status_of(ioctls.get_status(device.fileno())), ioctls.get_diskseq(device.fileno())
+        if within is None:
+            with _file(self.open(number)) as device:
+                return ioctls.status_of(ioctls.get_status(device.fileno())), ioctls.get_diskseq(device.fileno())
+        try:
+            return _status_by(str(self.node(number)), within)
+        except FileNotFoundError:
+            with private_nodes.borrowed(str(self.node(number)), f"loop{number}") as node:
+                return _status_by(node, within)
 
     def lock_detach(self) -> Handle | None:
         """Flock a descriptor of its own on /dev/loop-control."""
@@ -147,72 +143,6 @@ class LinuxKernel(Programs):
         """BLKPG_DEL_PARTITION."""
         ioctls.delete_partition(_number_of(handle), partition)
 
-    def bound_numbers(self) -> list[int]:
-        """Return the numbers of all bound devices."""
-        return sysfs.bound_numbers()
-
-    def is_bound(self, number: int) -> bool:
-        """Whether anything is bound."""
-        return sysfs.is_bound(number)
-
-    def look(self, number: int) -> BoundDevice | None:
-        """Return what is bound to a number."""
-        return sysfs.look(number)
-
-    def diskseq(self, number: int) -> int | None:
-        """Return sysfs' diskseq."""
-        return sysfs.diskseq(number)
-
-    def flags(self, number: int) -> LoopFlags:
-        """Read three attributes."""
-        return sysfs.flags(number)
-
-    def size_bytes(self, number: int) -> int:
-        """Return sysfs' size."""
-        return sysfs.size_bytes(number)
-
-    def rdev(self, number: int) -> int | None:
-        """Return sysfs' device number."""
-        return sysfs.rdev(f"loop{number}")
-
-    def partitions(self, number: int) -> list[PartitionNode]:
-        """Return the partitions of a device."""
-        return sysfs.partitions(number)
-
-    def mounts(self, *, only_ours: bool = False) -> list[Mount]:
-        """Return the mounts of block devices."""
-        return mountinfo.our_block_mounts() if only_ours else mountinfo.block_mounts()
-
-    def mount_points(self) -> list[bytes]:
-        """Return the mount points of this mount namespace."""
-        return [line.mount_point for line in mountinfo.read("self")]
-
-    def users(self, rdevs: frozenset[int]) -> list[Opener]:
-        """Return the processes that work on file systems of these devices."""
-        return users.of_file_systems(rdevs)
-
-    def openers(self, rdevs: frozenset[int], *, pid: int | None = None) -> list[Opener]:
-        """Return the processes that have one of these devices open."""
-        pids = processes.pids() if pid is None else [pid]
-        return processes.openers(pids, rdevs, mountinfo.Namespaces().may_hang)
-
-    def swaps(self) -> list[tuple[int, bytes]]:
-        """Return the block devices in /proc/swaps."""
-        return swaps.block_devices()
-
-    def sysfs_holders(self, number: int) -> list[tuple[str, str]]:
-        """Return what is stacked on a device."""
-        return sysfs.holders(number)
-
-    def loops_on(self, rdevs: frozenset[int]) -> list[tuple[int, int]]:
-        """Return the loop devices whose backing file is one of these devices."""
-        found = ((number, _backing_rdev(number)) for number in sysfs.bound_numbers())
-        return [(number, rdev) for number, rdev in found if rdev is not None and rdev in rdevs]
-
-    def stacked(self, name: str) -> StackedDevice | None:
-        """Return a dm or md device."""
-        return stacked.look(name)
-
     def file_id(self, path: bytes, *, within: float | None = None) -> tuple[int, int]:
         """stat(2)."""
         if within is not None:
@@ -240,6 +170,21 @@ class LinuxKernel(Programs):
         """Return /dev/loopN or /dev/loopNpM."""
         return Path(f"/dev/loop{number}" if partition is None else f"/dev/loop{number}p{partition}")
 
+    def usable_node(self, number: int, partition: int | None = None) -> Path:
+        """Return the path of the node, or that of a private one."""
+        name = f"loop{number}" if partition is None else f"loop{number}p{partition}"
+        return Path(private_nodes.usable(str(self.node(number, partition)), name))
+
+    def remove_stale_nodes(self) -> None:
+        """Look through the folder of the private nodes, if there is one."""
+        private_nodes.remove_stale()
+
+
+def _status_by(node: str, within: float) -> tuple[LoopStatus, int | None]:
+    answer = guarded.call("status", node, str(abi.LOOP_GET_STATUS64), str(abi.BLKGETDISKSEQ), within=within)
+    info, diskseq = answer[: abi.LOOP_INFO64.size], answer[abi.LOOP_INFO64.size :]
+    return ioctls.status_of(info), abi.U64.unpack(diskseq)[0] if diskseq else None
+
 
 def _file(handle: Handle) -> io.FileIO:
     return cast("io.FileIO", handle)
@@ -265,11 +210,3 @@ def _add(control: int, number: int) -> None:
     except OSError as error:
         if error.errno != errno.EEXIST:
             raise
-
-
-def _backing_rdev(number: int) -> int | None:
-    """Return the block device that a loop device is bound to; only a path below /dev is asked (F21)."""
-    bound = sysfs.look(number)
-    if bound is None or not bound.backing_file.startswith(b"/dev/"):
-        return None
-    return processes.block_rdev(bound.backing_file)

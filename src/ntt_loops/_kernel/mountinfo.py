@@ -32,7 +32,10 @@ LOCAL_FSTYPES = frozenset(
     )
 )
 #: How those begin that are served by another machine or process.
-REMOTE_FSTYPES = ("9p", "afs", "ceph", "cifs", "fuse", "gfs2", "gluster", "lustre", "nfs", "ocfs2", "orangefs", "smb")
+REMOTE_FSTYPES = (
+    *("9p", "afs", "ceph", "cifs", "fuse.", "fuseblk", "gfs2", "gluster", "lustre", "nfs", "ocfs2", "orangefs"),
+    "smb",
+)
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -125,10 +128,27 @@ def is_remote_elsewhere() -> bool:
     """Whether another mount namespace has remote storage.
 
     A path that sysfs shows of an image there may look like any path here, so that no path tells what it lies on (F49).
+    A copy of one of our mounts, as each service with a private /tmp has them, is at the path that it has here.
     """
     ours = processes.namespace("self", "mnt")
     others = (pid for space, pid in _namespaces(ours).items() if space != ours)
-    return any(line.fstype.startswith(REMOTE_FSTYPES) for pid in others for line in read(pid))
+    remote = [line for pid in others for line in read(pid) if _is_remote(line)]
+    if not remote:
+        return False
+    own = read("self")
+    return not all(_is_copy(line, own) for line in remote)
+
+
+def _is_remote(line: Line) -> bool:
+    return line.fstype == "fuse" or line.fstype.startswith(REMOTE_FSTYPES)
+
+
+def _is_copy(line: Line, own: list[Line]) -> bool:
+    """Whether a mount is one of our own, at the same place, with nothing local over it or below it."""
+    place = line.mount_point.rstrip(b"/") + b"/"
+    covering = [one for one in own if (one.mount_point.rstrip(b"/") + b"/").startswith(place)]
+    is_ours = any((one.rdev, one.mount_point) == (line.rdev, line.mount_point) for one in covering)
+    return is_ours and all(map(_is_remote, covering))
 
 
 class Namespaces:

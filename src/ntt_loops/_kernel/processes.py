@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel.values import Opener, Process
+from ntt_loops._kernel.values import Opener, Process, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -91,6 +91,21 @@ def _read(path: str) -> bytes | None:
         if is_gone(error):
             return None
         raise
+
+
+#: The bit of CAP_SYS_ADMIN.
+_SYS_ADMIN = 1 << 21
+
+
+def surroundings() -> Surroundings:
+    """Return what this process may, and whether the loop module is there."""
+    status = dict(line.split(b":", 1) for line in (_read("/proc/self/status") or b"").splitlines() if b":" in line)
+    effective = int(status.get(b"CapEff", b"0").strip() or b"0", 16)
+    return Surroundings(
+        has_module=os.path.exists("/sys/module/loop"),
+        has_sys_admin=bool(effective & _SYS_ADMIN),
+        has_seccomp_filter=status.get(b"Seccomp", b"").strip() == b"2",
+    )
 
 
 def namespace(pid: int | str, kind: str) -> int | None:

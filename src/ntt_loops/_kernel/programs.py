@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ntt_loops._kernel import commands, stacked
 
 if TYPE_CHECKING:
-    from ntt_loops._kernel.values import Probe
+    import io
+
+    from ntt_loops._kernel.protocol import Handle
+    from ntt_loops._kernel.values import Probe, TableEntry
 
 
 class Programs:
-    """blkid(8), mount(8), umount(8), dmsetup(8), mdadm(8)."""
+    """blkid(8), mount(8), umount(8), dmsetup(8), mdadm(8), partx(8)."""
 
     def probe(self, node: str | os.PathLike[str], *, offset_bytes: int = 0, within: float) -> Probe:
         """Run blkid(8)."""
@@ -33,3 +36,11 @@ class Programs:
     def unmount(self, mount_point: bytes, *, within: float) -> None:
         """Run umount(8)."""
         commands.umount(mount_point, within=within)
+
+    def partition_table(self, handle: Handle, *, within: float) -> list[TableEntry]:
+        """Run partx(8)."""
+        return commands.partition_table(cast("io.FileIO", handle), within=within)
+
+    def add_partitions(self, handle: Handle, first: int, last: int, *, within: float) -> None:
+        """Run ``partx --add``."""
+        commands.add_partitions(cast("io.FileIO", handle), first, last, within=within)

@@ -25,11 +25,17 @@ if TYPE_CHECKING:
         Probe,
         Process,
         StackedDevice,
+        Surroundings,
+        TableEntry,
     )
 
 
 class StuckError(TimeoutError):
     """The storage behind a device did not answer in time; the call may still be under way (F21)."""
+
+
+class NoNodeError(FileNotFoundError):
+    """A device has no node in /dev, and none could be made (F33); ``strerror`` says why."""
 
 
 class Handle(Protocol):
@@ -111,6 +117,15 @@ class Kernel(Protocol):
 
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION; works also after a CLR_FD that took (F37)."""
+
+    def partition_table(self, handle: Handle, *, within: float) -> list[TableEntry]:
+        """Partx(8) reads the table; empty where there is none, or one that is broken."""
+
+    def add_partitions(self, handle: Handle, first: int, last: int, *, within: float) -> None:
+        """``partx --add``, for the numbers of the table from first to last; sysfs tells what came of it (F54).
+
+        EPERM where it did not work and this process has no CAP_SYS_ADMIN (F37).
+        """
 
     # -- sysfs: opens no device, so disturbs nobody (F36)
 
@@ -198,4 +213,16 @@ class Kernel(Protocol):
         """Whether another mount namespace has storage that may hang: then no path tells what an image lies on (F49)."""
 
     def node(self, number: int, partition: int | None = None) -> os.PathLike[str]:
-        """Return the path of the node in /dev."""
+        """Return the path that the node has in /dev: a name, whether or not something is there."""
+
+    def usable_node(self, number: int, partition: int | None = None) -> os.PathLike[str]:
+        """Return a path that programs can open: where /dev lacks it, a private node that is made now (F33).
+
+        NoNodeError where it cannot be made.
+        """
+
+    def remove_stale_nodes(self) -> None:
+        """Remove the private nodes of devices that are not bound any more."""
+
+    def surroundings(self) -> Surroundings:
+        """Return what this process has, for the words of an error."""

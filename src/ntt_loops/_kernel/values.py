@@ -10,6 +10,7 @@ SECTOR_BYTES = 512
 NAME_BYTES = 63
 #: What the kernel puts behind the path of a file whose directory entry is gone (F28).
 DELETED_SUFFIX = b" (deleted)"
+_EXTENDED_TYPES = ("0x5", "0xf", "0x85")
 
 
 @attrs.frozen
@@ -75,6 +76,33 @@ class PartitionNode:
     size_bytes: int
     #: The device number, as in ``st_rdev``.
     rdev: int
+
+
+@attrs.frozen
+class TableEntry:
+    """A partition as the table has it, whether or not the kernel took it."""
+
+    number: int
+    start_bytes: int
+    size_bytes: int
+    #: As libblkid says it: "0x83", a GUID in small letters, "Apple_HFS".
+    type: str
+    #: Of the table: "dos", "gpt", "mac".
+    scheme: str
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether it only holds logical partitions: the kernel shows no more of it than its own table (F55)."""
+        return self.scheme == "dos" and self.type in _EXTENDED_TYPES
+
+
+@attrs.frozen
+class Surroundings:
+    """What stands around this process, when the kernel refuses it something."""
+
+    has_module: bool = True
+    has_sys_admin: bool = True
+    has_seccomp_filter: bool = False
 
 
 @attrs.frozen

@@ -251,7 +251,7 @@ def pair(devices: Iterable[Seen], records: Iterable[Record]) -> dict[int, Record
 
 
 def is_of(record: Record, seen: Seen) -> bool:
-    """Whether a record is of that very attachment."""
-    if record.diskseq is not None:
-        return record.diskseq == seen.bound.diskseq
+    """Whether a record is of that very attachment; a diskseq alone may be one that a spoilt record has by accident."""
+    if record.diskseq is not None and record.diskseq != seen.bound.diskseq:
+        return False
     return seen.status is None or Identity.of_record(record).agrees(seen.status)

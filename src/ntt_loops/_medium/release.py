@@ -12,9 +12,10 @@ from ntt_loops._attachment import Outcome
 from ntt_loops._attachment.holders import other_holder, say
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
-from ntt_loops._medium.candidates import Finder, OtherLedgers, is_of
+from ntt_loops._medium.candidates import Finder, OtherLedgers
 from ntt_loops._medium.freed import Freed
-from ntt_loops._medium.reports import GoneDevice, LeftDevice, ReleaseReport
+from ntt_loops._medium.records import Records
+from ntt_loops._medium.reports import LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
 from ntt_loops._unmounting import rdevs_of, unmount_device
 from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, MediumError, MountError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ntt_loops._attachment import Holder
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
-    from ntt_loops._ledger import Book, Key, Ledger, Record
+    from ntt_loops._ledger import Ledger
     from ntt_loops._medium.candidates import Candidate, DeviceFinder, Medium
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
@@ -38,6 +39,7 @@ def release_medium(
     kernel: Kernel, ledger: Ledger, medium: Medium, deadline: Deadline, *, unmount: bool
 ) -> ReleaseReport:
     """Release every device of a medium. See ``Loops.release_all`` for what it raises."""
+    kernel.remove_stale_nodes()
     survey = Survey(kernel, deadline)
     finder = Finder(kernel, medium, survey)
     work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
@@ -66,14 +68,13 @@ class Release:
         self._deadline = deadline
         self._unmount = unmount
         self._freed = Freed(kernel, survey)
+        self._records = Records(kernel, ledger, name, deadline)
         self._devices: list[Seen] = []
         #: The device numbers that are the medium's and nobody's: what stands on these alone may be stopped.
         self._own: frozenset[int] = frozenset()
-        self._released_keys: set[Key] = set()
-        self._gone: dict[Key, GoneDevice] = {}
         self._left: dict[int, LeftDevice] = {}
-        self._problems: list[str] = []
-        self._lock_error: LedgerError | None = None
+        #: What this call has unmounted and somebody else still looked at: it may go without being tried again.
+        self._unmounted: dict[tuple[int, int | None, bytes], Going] = {}
         self._unmount_errors: dict[int, list[MountError]] = {}
         self._write_errors: list[tuple[Going, OSError]] = []
 
@@ -111,73 +112,46 @@ class Release:
     def _who_stays(self, busy: list[tuple[Candidate, Outcome]]) -> dict[int, tuple[Holder, ...]]:
         """Return the holders of what is still there, by number: it is a last look that says what is."""
         held = {candidate.seen.key: self._holders(candidate, outcome) for candidate, outcome in busy}
-        return {one.number: held.get(one.seen.key) or (self._unknown(one),) for one in self._look(checks_name=False)}
-
-    def _unknown(self, candidate: Candidate) -> Holder:
-        return other_holder(self._kernel, candidate.number, "unknown")
+        there = {one.number: one.seen.key for one in self._look(checks_name=False)}
+        return {n: held.get(key) or (other_holder(self._kernel, n, "unknown"),) for n, key in there.items()}
 
     def _look(self, *, checks_name: bool) -> list[Candidate]:
         """List the medium's devices under its lock, and take off the ledger what is gone."""
-        book = self._locked()
+        book = self._records.open()
         try:
             devices = self._devices = self._survey.look()
+            went = self._went_with_umount(devices)
             records = () if book is None else tuple(book.entries.values())
             found = self._finder.candidates(devices, records)
             if book is not None:
-                self._forget_gone(book, devices)
-            self._left |= {one.number: self._left_device(one) for one in self._finder.left(devices, records)}
+                self._records.forget_gone(book, devices, self._survey, besides=went)
+            for one in self._finder.left(devices, records):
+                node = os.fspath(self._kernel.node(one.number))
+                self._left[one.number] = LeftDevice(node, self._survey.image_of(one))
             if checks_name and not (found or records):
                 self._check_is_no_file()
         finally:
             if book is not None:
                 book.close()
+        for going in went:
+            self._count(going)
         # Storage that may hang comes last: it must not use up the time of the others.
         candidates = map(OtherLedgers(self._ledger).complete, found)
         return sorted(candidates, key=lambda one: (one.seen.hangs, one.number))
 
-    def _left_device(self, seen: Seen) -> LeftDevice:
-        return LeftDevice(os.fspath(self._kernel.node(seen.number)), self._survey.image_of(seen))
+    def _went_with_umount(self, devices: Sequence[Seen]) -> list[Going]:
+        present = {one.key for one in devices}
+        return [self._unmounted.pop(key) for key in tuple(self._unmounted) if key not in present]
 
-    def _locked(self) -> Book | None:
-        """Open the ledger; where that cannot be, go on without: devices are found by tag and inode all the same."""
-        try:
-            book = self._ledger.locked(self._name, self._deadline)
-        except LedgerError as error:
-            self._lock_error = error if error.errno == errno.EAGAIN else None
-            self._note(str(error))
-            return None
-        self._lock_error = None
-        if book.problem is not None:
-            self._note(str(book.problem))
-        if book.set_aside is not None:
-            self._note(f"the ledger could not be read; it was set aside as {book.set_aside}")
-        for record in book.forgotten:
-            self._gone[record.key] = _gone(self._kernel, record)
-        return book
+    def _count(self, going: Going) -> None:
+        """Count a device as released by this call."""
+        self._freed.released(going)
+        self._records.strike(going.candidate)
 
     def _rdevs(self, candidates: Sequence[Candidate]) -> frozenset[int]:
         """Return the device numbers of those that no living ``with`` block holds, partitions included."""
         ours = [one.number for one in candidates if living_owner(self._kernel, one) is None]
         return frozenset().union(*(rdevs_of(self._kernel, number) for number in ours))
-
-    def _note(self, problem: str) -> None:
-        if problem not in self._problems:
-            self._problems.append(problem)
-
-    def _forget_gone(self, book: Book, devices: Sequence[Seen]) -> None:
-        by_number = {one.number: one for one in devices}
-        for key, record in tuple(book.entries.items()):
-            if not self._survey.covers(record.number):
-                continue
-            seen = by_number.get(record.number)
-            if seen is not None and is_of(record, seen):
-                continue
-            if key not in self._released_keys:
-                self._gone[key] = _gone(self._kernel, record)
-            try:
-                book.remove(key)
-            except LedgerError as error:
-                self._note(str(error))
 
     def _check_is_no_file(self) -> None:
         name = self._name
@@ -191,17 +165,19 @@ class Release:
     def _try(self, candidate: Candidate) -> Outcome | None:
         """Try one device; return why it stays, None when it is gone."""
         going = self._freed.going(candidate)
-        is_unmounted = self._unmount and self._unmounts(candidate)
+        if self._unmount and self._unmounts(candidate):
+            self._unmounted[candidate.seen.key] = going
         attempt = Attempt(self._kernel, self._deadline, self._survey.within())
         done = attempt.detach(candidate)
         if done.write_error is not None:
             self._write_errors.append((going, done.write_error))
+        if done.outcome not in (Outcome.RELEASED, Outcome.GONE):
+            return done.outcome
         # A mounted device that was armed goes with its umount: that was this call's doing too.
-        if done.outcome is Outcome.RELEASED or (done.outcome is Outcome.GONE and is_unmounted):
-            self._freed.released(going)
-            self._strike(candidate)
-            return None
-        return None if done.outcome is Outcome.GONE else done.outcome
+        was_unmounted = self._unmounted.pop(candidate.seen.key, None) is not None
+        if done.outcome is Outcome.RELEASED or was_unmounted:
+            self._count(going)
+        return None
 
     def _unmounts(self, candidate: Candidate) -> bool:
         """Unmount what stands on a device that is nobody's; return whether something went.
@@ -224,27 +200,14 @@ class Release:
         self._unmount_errors[candidate.number] = errors
         return count > 0
 
-    def _strike(self, candidate: Candidate) -> None:
-        """See to the record of a device that went: the next look takes it off, unless another ledger has it."""
-        if candidate.record is None:
-            return
-        self._released_keys.add(candidate.record.key)
-        if candidate.other_medium is None:
-            return
-        try:
-            with self._ledger.locked(candidate.other_medium, self._deadline) as book:
-                book.remove(candidate.record.key)
-        except LedgerError as error:
-            self._note(str(error))
-
     def _conclude(self, stays: dict[int, tuple[Holder, ...]]) -> ReleaseReport:
         """Return the report, or raise what stands against it."""
         report = ReleaseReport(
             medium=self._name,
             released=self._freed.devices(self._devices),
-            already_gone=tuple(self._gone.values()),
+            already_gone=self._records.already_gone,
             left=tuple(self._left.values()),
-            problems=tuple(self._problems),
+            problems=tuple(self._records.problems),
         )
         error = self._error([holder for holders in stays.values() for holder in holders], report)
         if error is None:
@@ -281,11 +244,8 @@ class Release:
             return DeviceBusyError(
                 message, medium=name, device=holders[0].device, holders=tuple(holders), report=report
             )
-        if self._lock_error is not None:
-            message = f"{self._lock_error}; what was found was released, but another process may be attaching more"
-            return LedgerError(message, medium=name, path=self._lock_error.path, report=report, errno=errno.EAGAIN)
+        locked = self._records.lock_error
+        if locked is not None:
+            message = f"{locked}; what was found was released, but another process may be attaching more"
+            return LedgerError(message, medium=name, path=locked.path, report=report, errno=errno.EAGAIN)
         return None
-
-
-def _gone(kernel: Kernel, record: Record) -> GoneDevice:
-    return GoneDevice(os.fspath(kernel.node(record.number)), Path(os.fsdecode(record.image)))

@@ -118,7 +118,11 @@ class Survey:
         if not hanging:
             return False
         with ThreadPoolExecutor(min(len(hanging), _PROBES_AT_ONCE)) as pool:
-            found = dict(zip(map(_key, hanging), pool.map(self._probe_one, hanging), strict=True))
+            try:
+                answers = pool.map(self._probe_one, hanging)
+            except RuntimeError:  # the interpreter is ending, and starts no thread any more
+                answers = map(self._probe_one, hanging)
+            found = dict(zip(map(_key, hanging), answers, strict=True))
         is_new = any(self._known.get(key) != seen for key, seen in found.items())
         self._known.update(found)
         return is_new
@@ -176,13 +180,14 @@ class Survey:
 
     def _numbers(self) -> list[int]:
         try:
-            found = self._kernel.bound_numbers()
+            if self._only is not None:
+                return [self._only] if self._kernel.is_bound(self._only) else []
+            return self._kernel.bound_numbers()
         except OSError as error:
             if error.errno != errno.ENOSYS:
                 raise
             message = f"{error.strerror}: mount it, or in a container pass it in"
             raise LoopUnavailableError(message, errno=error.errno) from error
-        return found if self._only is None else [self._only]
 
     def _is_cut_off(self, bound: BoundDevice) -> bool:
         """Whether the path leads nowhere though nothing was deleted.

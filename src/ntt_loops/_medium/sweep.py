@@ -36,6 +36,8 @@ _REASON_OF: dict[Outcome, Reason] = {
 
 def sweep(kernel: Kernel, ledger: Ledger, scope: Scope, deadline: Deadline) -> SweepReport:
     """Sweep once. See ``Loops.sweep`` for what it raises."""
+    if not scope.dry_run:
+        kernel.remove_stale_nodes()
     survey = Survey(kernel, deadline)
     survey.probe()
     planner = Planner(kernel, ledger, scope, survey, deadline)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ntt_loops._kernel import Probe
+from ntt_loops._mounted_medium.lvm import has_metadata
 from ntt_loops._mounting import Source
 from ntt_loops.errors import MountError
 
@@ -113,7 +114,7 @@ class Planner:
 
     def _whole(self, probe: Probe, error: str) -> Entry:
         """Return the whole disk; where blkid(8) found nothing, mount(8) may have the last word."""
-        status, reason = ("failed", error) if error else _judged(probe)
+        status, reason = ("failed", error) if error else self._judged(probe, 0)
         if status == "failed" and not (error or probe.type):
             status, reason = None, ""
         return Entry(self._source(None), None, self._mounted.get(None, probe.type), status, reason)
@@ -126,8 +127,14 @@ class Planner:
         if status is not None:
             return Entry(source, partition, "", status, reason)
         probe, error = self._probe(partition.number)
-        status, reason = ("failed", error) if error else _judged(probe)
+        status, reason = ("failed", error) if error else self._judged(probe, partition.start_bytes)
         return Entry(source, partition, probe.type, status, reason)
+
+    def _judged(self, probe: Probe, start_bytes: int) -> tuple[Status | None, str]:
+        status, reason = _judged(probe)
+        if status == "lvm_detected" and not has_metadata(self._device.image, start_bytes):
+            return "lvm_no_metadata", "a physical volume of LVM, without a word of its volume group"
+        return status, reason
 
     def _is_hybrid(self, whole: Probe, found: Iterable[Entry]) -> bool:
         """Whether a disc's file system spans the disk, and the table only shows parts of it to other machines."""

@@ -103,7 +103,7 @@ def _device(kernel: Kernel, standing: Standing, image: OpenImage, medium: str) -
         raise _other_image(standing, other, image, medium)
     tag = Tag.read(status.name)
     return LoopDevice(
-        path=Path(kernel.node(standing.number)),
+        path=Path(kernel.usable_node(standing.number)),
         number=standing.number,
         diskseq=diskseq,
         image=Path(image.path),

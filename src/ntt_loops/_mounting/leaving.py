@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import traceback
 from typing import TYPE_CHECKING
 
 from ntt_loops.errors import NttLoopsError
@@ -10,6 +12,7 @@ from ntt_loops.errors import NttLoopsError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_PACKAGE = f"{__package__.partition('.')[0]}."
 logger = logging.getLogger("ntt_loops")
 
 
@@ -33,8 +36,27 @@ class Leaving:
         """Clean up because of an error, unless that came of cleaning up; what goes wrong now is a note on it."""
         if self._is_over:
             return
+        if not isinstance(error, Exception):
+            _let_go_of(error)
         try:
             self._clean()
         except (NttLoopsError, OSError) as own:
             error.add_note(f"ntt_loops, on cleaning up: {own}")
             logger.warning("%s", own)
+
+
+def _let_go_of(interrupt: BaseException) -> None:
+    """Drop what the library's own interrupted calls hold: a lock, say, that cleaning up has to take.
+
+    A call that was interrupted at its first step has not got to its own ``finally``, and the interrupt's traceback
+    would keep its variables as long as it is under way.
+    """
+    errors: list[BaseException | None] = [interrupt]
+    for error in errors:
+        if error is None:
+            continue
+        errors += [one for one in (error.__context__, error.__cause__) if one not in errors]
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if str(frame.f_globals.get("__name__")).startswith(_PACKAGE):
+                with contextlib.suppress(RuntimeError):  # it still runs: this one's callers
+                    frame.clear()

@@ -54,7 +54,7 @@ def _mount(source: Source, point: bytes, fstype: str, deadline: Deadline) -> Non
     taking_back = Leaving(lambda: unmount_point(source.kernel, source.number, source.rdev, point, _time_for(deadline)))
     try:
         source.kernel.mount_node(
-            source.node, point, fstype=fstype, options=options_for(fstype), within=deadline.remaining
+            source.usable_node, point, fstype=fstype, options=options_for(fstype), within=deadline.remaining
         )
     except BaseException as error:
         taking_back.after(error)
@@ -66,8 +66,7 @@ def _time_for(deadline: Deadline) -> Deadline:
 
 
 def _stuck(source: Source, point: bytes, error: StuckError) -> MountTimeoutError:
-    text = str(error)
-    notes = getattr(error, "__notes__", [])
-    left = "; ".join(notes) if notes else "nothing is left mounted"
-    message = f"{source.node} was not mounted at {os.fsdecode(point)}: {text}, so it was killed; {left}"
+    left = "; ".join(getattr(error, "__notes__", [])) or "nothing is left mounted"
+    text = f"{error}, so it was killed; {left}"
+    message = f"{source.node} was not mounted at {os.fsdecode(point)}: {text}"
     return MountTimeoutError(message, device=source.node, partition=source.node, text=text)

@@ -27,8 +27,13 @@ class Source:
 
     @property
     def node(self) -> str:
-        """The path that programs are given."""
+        """What it is called."""
         return os.fspath(self.kernel.node(self.number, self.partition))
+
+    @property
+    def usable_node(self) -> str:
+        """The path that programs are given; OSError where /dev has none and none can be made (F33)."""
+        return os.fspath(self.kernel.usable_node(self.number, self.partition))
 
     @property
     def rdev(self) -> int | None:
@@ -44,7 +49,7 @@ class Source:
             MountError: It cannot be asked, or did not answer in time.
         """
         try:
-            return self.kernel.probe(self.node, offset_bytes=offset_bytes, within=within)
+            return self.kernel.probe(self.usable_node, offset_bytes=offset_bytes, within=within)
         except OSError as error:
             raise self.error(f"what {self.node} holds cannot be told", error) from error
 

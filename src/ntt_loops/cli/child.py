@@ -35,6 +35,9 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
     It inherits no descriptor of ours but what we were given: a device's is closed by the exec.
     """
+    if not command[0]:  # posix_spawn does not take it
+        complain("'': no such command")
+        return Exit.NOT_FOUND
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as some parent may have left it, no status is kept
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     try:

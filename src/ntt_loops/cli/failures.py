@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+#: As many holders are named in a sentence; ``why`` names all. A mount, and who works there, are two.
+_NAMED = 2
+
+
 def tell(error: OSError | ValueError) -> Exit:
     """Print an error on stderr, with what to do, and return the exit status it stands for."""
     complain(_sentence(error))
@@ -56,9 +60,9 @@ def _sentence(error: OSError | ValueError) -> str:
 def _busy(error: ntt_loops.DeviceBusyError) -> str:
     """Return who is in the way; the library's own sentence has the hints in it, which come after it here."""
     clauses = list(dict.fromkeys(map(who.clause, error.holders)))
-    more = f", and {len(clauses) - 1} more" if len(clauses) > 1 else ""
+    more = f", and {len(clauses) - _NAMED} more" if len(clauses) > _NAMED else ""
     of = f" (medium {error.medium})" if error.medium else ""
-    return f"{error.device}{of} is still in use: {clauses[0]}{more}"
+    return f"{error.device}{of} is still in use: {', '.join(clauses[:_NAMED])}{more}"
 
 
 def _hints(error: OSError | ValueError) -> Iterable[str]:

@@ -25,6 +25,13 @@ def show_release(report: ReleaseReport) -> None:
         complain(problem)
 
 
+def show_done(error: OSError | ValueError) -> None:
+    """Print what was done before something stood against the rest."""
+    report = getattr(error, "report", None)
+    if report is not None:
+        show_release(report)
+
+
 def show_all_gone(report: ReleaseReport, of: str) -> None:
     """Print it, and that there was nothing where there was nothing."""
     show_release(report)

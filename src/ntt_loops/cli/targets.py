@@ -31,7 +31,8 @@ class Target(NamedTuple):
     def of(self, devices: Iterable[DeviceState]) -> list[DeviceState]:
         """Return the devices that it stands for."""
         if self.device is not None:
-            return [one for one in devices if one.device == self.device]
+            name = os.path.basename(self.device)  # a node of our own may stand for the one in /dev
+            return [one for one in devices if os.path.basename(one.device) == name]
         if self.image is not None:
             paths = {self.image.absolute(), Path(os.path.realpath(self.image))}
             return [one for one in devices if one.image in paths]

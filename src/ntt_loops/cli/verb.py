@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from ntt_loops.cli import failures
+from ntt_loops.cli import failures, reports
 from ntt_loops.cli.exits import Exit
 from ntt_loops.cli.output import echo_json
 
@@ -32,5 +32,7 @@ class Verb(click.Command):
         except (OSError, ValueError) as error:
             if ctx.params.get("as_json"):
                 echo_json(failures.plain(error))
+            else:
+                reports.show_done(error)
             status = failures.tell(error)
         ctx.exit(int(status))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import threading
 import time
@@ -45,7 +46,10 @@ def waiting(devices: Callable[[], Iterable[str]], timeout: float, *, otherwise: 
 
     timer = threading.Timer(_PATIENCE_SECONDS, tell)
     timer.daemon = True
+    # A thread inherits what is blocked: signals are the main thread's, which may await them itself.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     timer.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         yield
     finally:
@@ -59,6 +63,7 @@ def _for_whom(devices: Callable[[], Iterable[str]]) -> str:
         held = [holder for device in devices() for holder in ntt_loops.holders(device)]
     except (OSError, ValueError):  # it is only said to be kind
         return ""
-    names = list(dict.fromkeys(awaited(holder) for holder in held))
+    held.sort(key=lambda holder: holder.kind == "mount")  # who works there is waited for, and then it can be unmounted
+    names = list(dict.fromkeys(map(awaited, held)))
     more = f", and {len(names) - 1} more" if len(names) > 1 else ""
     return f"{names[0]}{more}" if names else ""

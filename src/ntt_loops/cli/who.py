@@ -29,10 +29,17 @@ def clause(holder: Holder) -> str:
         where = "" if holder.pid is None else f" in the mount namespace of {holder.command} (pid {holder.pid})"
         return f"{holder.device} is mounted at {holder.where}{where}"
     if holder.kind == "process":
-        return f"{who(holder)} has {holder.device} open"
+        return f"{who(holder)} {_does(holder)}"
     if holder.kind == "owner":
         return f"{holder.device} belongs to a 'with' block or a run of {who(holder)}"
     return _CLAUSES.get(holder.kind, "{0.device} is held by {0.kind} {0.where}").format(holder)
+
+
+def _does(holder: Holder) -> str:
+    """Return what a process does: it has the device itself open, or works on what is mounted from it."""
+    if holder.where.startswith("/dev/"):
+        return f"has {holder.device} open"
+    return f"works at {holder.where}, which is mounted from {holder.device}"
 
 
 _CLAUSES = {
@@ -52,7 +59,7 @@ _CLAUSES = {
 def awaited(holder: Holder) -> str:
     """Return it as what is waited for: ``pid 4711 (dd), which has /dev/loop7 open``."""
     if holder.kind in ("process", "owner"):
-        does = f"has {holder.device} open" if holder.kind == "process" else f"attached {holder.device}"
+        does = _does(holder) if holder.kind == "process" else f"attached {holder.device}"
         return f"pid {holder.pid} ({holder.command}), which {does}"
     if holder.kind == "mount":
         return f"the mount of {holder.device} at {holder.where}"

@@ -8,7 +8,7 @@ from typing import Literal
 
 import attrs
 
-from ntt_loops._kernel.values import Probe
+from ntt_loops._kernel.values import Probe, TableEntry
 
 _NODE = re.compile(r"loop(\d+)(?:p(\d+))?", re.ASCII)
 
@@ -31,6 +31,7 @@ class Contents:
 
     def __init__(self) -> None:
         self._found: dict[tuple[tuple[int, int], int], Content] = {}
+        self._tables: dict[tuple[tuple[int, int], int], tuple[TableEntry, ...]] = {}
 
     def put(self, file_id: tuple[int, int], offset_bytes: int, content: Content) -> None:
         """Say what an image holds there."""
@@ -39,6 +40,14 @@ class Contents:
     def at(self, file_id: tuple[int, int], offset_bytes: int) -> Content:
         """Return what is there: nothing, unless something was put."""
         return self._found.get((file_id, offset_bytes), Content(Probe()))
+
+    def put_table(self, file_id: tuple[int, int], offset_bytes: int, table: tuple[TableEntry, ...]) -> None:
+        """Say that a partition table begins there."""
+        self._tables[file_id, offset_bytes] = table
+
+    def table_at(self, file_id: tuple[int, int], offset_bytes: int) -> tuple[TableEntry, ...]:
+        """Return the partition table that begins there."""
+        return self._tables.get((file_id, offset_bytes), ())
 
 
 def parsed(node: str | os.PathLike[str]) -> tuple[int, int | None] | None:

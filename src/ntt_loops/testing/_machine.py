@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from ntt_loops._kernel.values import PartitionNode
+from ntt_loops._kernel.values import SECTOR_BYTES, PartitionNode
 from ntt_loops.testing._contents import Contents
 from ntt_loops.testing._device import Device, Use
 from ntt_loops.testing._failures import failure
@@ -24,6 +25,7 @@ from ntt_loops.testing._users import Stacked, Users
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ntt_loops._kernel.values import TableEntry
     from ntt_loops.testing._names import Where
 
 _LOOP_MAJOR = 7
@@ -36,8 +38,11 @@ _NUMBERS = 1 << 20
 class Machine:
     """Everything there is, to be used within its ``with`` block only."""
 
-    def __init__(self, *, has_rundown: bool, has_diskseq: bool, devices: int, max_devices: int | None) -> None:
+    def __init__(
+        self, *, has_rundown: bool, has_diskseq: bool, reads_tables: bool, devices: int, max_devices: int | None
+    ) -> None:
         self.has_diskseq = has_diskseq
+        self._reads_tables = reads_tables
         self._has_rundown = has_rundown
         self._first_devices = devices
         self._max_devices = _NUMBERS if max_devices is None else max_devices
@@ -185,9 +190,36 @@ class Machine:
         rdev = os.makedev(_PARTITION_MAJOR, next(self._minors))
         return PartitionNode(partition, f"loop{number}p{partition}", start_bytes, size_bytes, rdev)
 
+    def table_of(self, device: Device) -> tuple[TableEntry, ...]:
+        """Return the partition table on a device."""
+        binding = device.running()
+        return self.contents.table_at(binding.backing.file_id, binding.config.offset_bytes)
+
+    def scan(self, device: Device) -> None:
+        """Read the table after a LOOP_CONFIGURE with PARTSCAN, if this kernel does: it cuts what is too long (F55)."""
+        if not self._reads_tables or device.binding is None or not device.binding.config.partscan:
+            return
+        for entry in self.table_of(device):
+            room_bytes = device.size_bytes() - entry.start_bytes
+            if room_bytes > 0:
+                size_bytes = min(_shown_bytes(entry), room_bytes)
+                node = self.new_partition(device.number, entry.number, entry.start_bytes, size_bytes)
+                device.partitions[entry.number] = node
+
+    def add_of_table(self, device: Device, entry: TableEntry) -> None:
+        """Do what ``partx --add`` does; what the kernel refuses it does not get."""
+        node = self.new_partition(device.number, entry.number, entry.start_bytes, _shown_bytes(entry))
+        with contextlib.suppress(OSError):
+            device.add_partition(node)
+
     def uses_of(self, rdevs: frozenset[int]) -> Iterator[tuple[Device, Use]]:
         """Yield who has one of these devices open."""
         for device in self.all_devices():
             for use in device.uses:
                 if device.rdev_of(use.partition) in rdevs:
                     yield device, use
+
+
+def _shown_bytes(entry: TableEntry) -> int:
+    """Return how much of a partition the kernel shows: of an extended one its own table only."""
+    return min(entry.size_bytes, 2 * SECTOR_BYTES) if entry.is_extended else entry.size_bytes

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel.values import LoopStatus
+from ntt_loops._kernel.values import LoopStatus, Surroundings
 from ntt_loops.testing._backing import ImageFile
 from ntt_loops.testing._device import Use
 from ntt_loops.testing._handle import MemoryHandle, opened, own
@@ -33,13 +33,27 @@ class MemoryKernel(Sight, Programs, RestOfTheWorld):
         rundown: whether LOOP_CLR_FD detaches at the last close, as since 6.11, or at once, as before (F17).
         diskseq: whether there is one, as since 5.15 (F8).
         devices: how many there are at first, as the module parameter ``max_loop`` says.
+        reads_tables: whether the kernel reads partition tables by itself, as those of distributions do; cloud kernels
+            do not (F32).
         max_devices: how many there can be, 2**20 if None; ENOSPC beyond.
     """
 
     def __init__(
-        self, *, rundown: bool = True, diskseq: bool = True, devices: int = 8, max_devices: int | None = None
+        self,
+        *,
+        rundown: bool = True,
+        diskseq: bool = True,
+        reads_tables: bool = False,
+        devices: int = 8,
+        max_devices: int | None = None,
     ) -> None:
-        self._machine = Machine(has_rundown=rundown, has_diskseq=diskseq, devices=devices, max_devices=max_devices)
+        self._machine = Machine(
+            has_rundown=rundown,
+            has_diskseq=diskseq,
+            reads_tables=reads_tables,
+            devices=devices,
+            max_devices=max_devices,
+        )
         self._detaching = MemoryLock()
 
     # -- this machine and this process
@@ -97,9 +111,10 @@ class MemoryKernel(Sight, Programs, RestOfTheWorld):
     def configure(self, handle: Handle, image: io.FileIO, config: LoopConfig) -> None:
         """LOOP_CONFIGURE."""
         image.fileno()  # ValueError where it is closed
-        with self._machine:
+        with self._machine as machine:
             one = own(handle)
             one.device.bind(one.use, lambda: ImageFile(image), config)
+            machine.scan(one.device)
 
     def get_status(self, handle: Handle, *, within: float | None = None) -> LoopStatus:
         """LOOP_GET_STATUS64."""
@@ -200,6 +215,17 @@ class MemoryKernel(Sight, Programs, RestOfTheWorld):
     def node(self, number: int, partition: int | None = None) -> Path:
         """Return /dev/loopN or /dev/loopNpM, as on Linux; nothing is there."""
         return Path(os.fsdecode(node_name(number, partition)))
+
+    def usable_node(self, number: int, partition: int | None = None) -> Path:
+        """Return the same."""
+        return self.node(number, partition)
+
+    def remove_stale_nodes(self) -> None:
+        """Do nothing: there are none."""
+
+    def surroundings(self) -> Surroundings:
+        """Return that nothing is lacking."""
+        return Surroundings()
 
 
 if TYPE_CHECKING:

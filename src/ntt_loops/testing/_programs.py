@@ -1,4 +1,4 @@
-"""What system programs do: blkid(8), mount(8), umount(8), dmsetup(8)."""
+"""What system programs do: blkid(8), mount(8), umount(8), dmsetup(8), partx(8)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from ntt_loops._kernel.protocol import StuckError
 from ntt_loops._kernel.values import Mount, Probe
 from ntt_loops.testing._contents import Content, parsed, refused
 from ntt_loops.testing._device import Use
+from ntt_loops.testing._handle import own
 from ntt_loops.testing._names import node_name
 from ntt_loops.testing._users import MountEntry
 
 if TYPE_CHECKING:
+    from ntt_loops._kernel.protocol import Handle
+    from ntt_loops._kernel.values import TableEntry
     from ntt_loops.testing._device import Device
     from ntt_loops.testing._machine import Machine
     from ntt_loops.testing._names import AnyPath
@@ -65,6 +68,20 @@ class Programs:
             if entry.is_busy:
                 raise OSError(errno.EBUSY, f"umount: {os.fsdecode(mount_point)}: target is busy.")
             machine.users.end(entry)
+
+    def partition_table(self, handle: Handle, *, within: float) -> list[TableEntry]:
+        """Return the table that was put there."""
+        with self._machine as machine:
+            device = own(handle).device
+            machine.ask(device, within)
+            return [] if device.binding is None or device.is_rundown else list(machine.table_of(device))
+
+    def add_partitions(self, handle: Handle, first: int, last: int, *, within: float) -> None:
+        """Add those that the kernel takes."""
+        for entry in self.partition_table(handle, within=within):
+            if first <= entry.number <= last:
+                with self._machine as machine:
+                    machine.add_of_table(own(handle).device, entry)
 
     def stop_stacked(self, name: str, *, within: float) -> None:  # noqa: ARG002 - it never takes long
         """Do what ``dmsetup remove`` does, and say what it says."""

@@ -18,7 +18,7 @@ from ntt_loops.testing._names import node_name
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ntt_loops._kernel.values import Process
+    from ntt_loops._kernel.values import Process, TableEntry
     from ntt_loops.testing._contents import Hang
     from ntt_loops.testing._device import Device
     from ntt_loops.testing._machine import Machine
@@ -92,6 +92,7 @@ class RestOfTheWorld(MountsElsewhere):
 
             try:
                 device.bind(use, lambda: ImageFile(file), config)
+                machine.scan(device)
             finally:
                 if device.binding is None or not autoclear:
                     device.close(use)
@@ -137,6 +138,12 @@ class RestOfTheWorld(MountsElsewhere):
         content = Content(Probe(type, usage, table, version), refusal, hang)
         with self._machine as machine:
             machine.contents.put((found.st_dev, found.st_ino), offset_bytes, content)
+
+    def put_table(self, image: AnyPath, *entries: TableEntry, offset_bytes: int = 0) -> None:
+        """Say that a partition table begins at a byte of an image; one without entries is one that cannot be read."""
+        found = os.stat(image)
+        with self._machine as machine:
+            machine.contents.put_table((found.st_dev, found.st_ino), offset_bytes, entries)
 
     # -- storage and power
 

@@ -27,7 +27,7 @@ def command(image: str, medium: str | None, offset: int, timeout: float, *, writ
     'ntt-loops run' detaches whatever happens.
     """
     path = Path(image)
-    with waiting(list, timeout, otherwise="another process that works on the same medium"):
+    with waiting(list, timeout, otherwise="the image's storage, or for another process that works on the same medium"):
         device = ntt_loops.attach_kept(path, medium=medium, offset_bytes=offset, writable=writable, timeout=timeout)
     try:
         if as_json:

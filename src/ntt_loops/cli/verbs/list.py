@@ -47,7 +47,7 @@ def command(timeout: float, *, as_json: bool) -> Exit:
 
 
 def _place(device: DeviceState) -> tuple[bool, str, str, int]:
-    number = int(device.device.removeprefix("/dev/loop"))
+    number = int(device.device.rpartition("loop")[2])
     return device.medium is None, device.medium or "", str(device.image), number
 
 

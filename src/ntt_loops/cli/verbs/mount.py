@@ -38,7 +38,7 @@ def command(image: str, medium: str | None, root: str, timeout: float, *, as_jso
     What is mounted already is left as it is, and that is success. No journal is replayed: the image does not change.
     """
     path = Path(image)
-    with waiting(list, timeout, otherwise="another process that works on the same medium"):
+    with waiting(list, timeout, otherwise="mount(8), or for another process that mounts the same medium"):
         found = ntt_loops.mount_medium(path, medium=medium, root=root, timeout=timeout)
     if as_json:
         echo_json(found.to_dict())

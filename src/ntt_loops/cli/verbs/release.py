@@ -11,7 +11,7 @@ from ntt_loops.cli import failures
 from ntt_loops.cli.exits import Exit, worst
 from ntt_loops.cli.output import echo_json
 from ntt_loops.cli.parameters import json_option, targets_argument, timeout_option
-from ntt_loops.cli.reports import show_all_gone, show_release
+from ntt_loops.cli.reports import show_all_gone, show_done
 from ntt_loops.cli.targets import Target, devices_of, target
 from ntt_loops.cli.verb import Verb
 from ntt_loops.cli.waiting import waiting
@@ -35,7 +35,7 @@ def command(targets: tuple[str, ...], timeout: float, *, unmount: bool, as_json:
     """
     results = [_release(text, timeout, unmount=unmount, as_json=as_json) for text in targets]
     if as_json:
-        freed = sum(plain.get("freed_bytes", 0) for plain, _ in results)
+        freed = sum((plain.get("report") or plain).get("freed_bytes", 0) for plain, _ in results)
         echo_json({"targets": [plain for plain, _ in results], "freed_bytes": freed})
     return worst(status for _, status in results)
 
@@ -48,9 +48,8 @@ def _release(text: str, timeout: float, *, unmount: bool, as_json: bool) -> tupl
     except BrokenPipeError:
         raise
     except (OSError, ValueError) as error:
-        done = getattr(error, "report", None)
-        if done is not None and not as_json:
-            show_release(done)
+        if not as_json:
+            show_done(error)
         return {"target": text, **failures.plain(error)}, failures.tell(error)
     if not as_json:
         show_all_gone(report, text)

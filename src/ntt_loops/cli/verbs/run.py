@@ -48,7 +48,7 @@ def command(  # noqa: PLR0913 - its options
     ntt-loops run disk.img -- sh -c 'blkid "$NTT_LOOPS_DEVICE"'
     """  # noqa: D301 - click's mark for lines as they are
     attachment = ntt_loops.attached(Path(image), medium=medium, offset_bytes=offset, writable=writable, timeout=timeout)
-    with waiting(list, timeout, otherwise="another process that works on the same medium"):
+    with waiting(list, timeout, otherwise="the image's storage, or for another process that works on the same medium"):
         device = str(attachment.__enter__())
     facts = {"medium": attachment.medium, "image": str(attachment.device.image), "device": device}
     try:

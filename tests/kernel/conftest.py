@@ -1,0 +1,32 @@
+"""What holds for every test of real devices: the machine need not be quiet; and fixtures of several files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import strangers
+from tests.support.ntt_place import Place
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def _own_users_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the users out that are no processes of this test's."""
+    strangers.leave_out(monkeypatch)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The folders that the NTT programs are told of, with a ledger of the test's own."""
+    monkeypatch.setenv("NTT_LOOPS_RUN_DIR", str(tmp_path / "run"))
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def root(place: Place) -> Path:
+    """Where they mount media."""
+    return place.root
