@@ -71,10 +71,14 @@ def test_an_orphan_goes_and_users_are_named(tmp_path: Path) -> None:
         report = sweep_until_gone(orphan, dropped(), "--under", str(tmp_path))
         assert not is_bound(orphan)
         holders = {one["device"]: [(h["kind"], h["pid"], h["where"]) for h in one["holders"]] for one in report["kept"]}
-        assert holders == {used: [("mount", None, str(tmp_path / "mnt"))], read: [("process", process.pid, read)]}
+        # Others on this machine make mount namespaces: their copies of the mount are rightly named, too.
+        assert holders.keys() == {used, read}
+        assert ("mount", None, str(tmp_path / "mnt")) in holders[used]
+        assert ("process", process.pid, read) in holders[read]
     assert (is_bound(used), is_bound(read)) == (True, True), "one was armed, and went with its user"
     for device in (used, read):
         oracle.losetup_detach(device)
+    oracle.wait_until(lambda: not (is_bound(used) or is_bound(read)), "both go", seconds=30)
 
 
 @pytest.mark.parametrize("name", ["{}", "{} (deleted)"])
@@ -99,7 +103,7 @@ def test_the_filter_refuses_nothing_it_needs(tmp_path: Path) -> None:
     calls = log.read_text(encoding="utf-8", errors="replace")
     nodes = set(re.findall(r'open(?:at)?\([^"]*"(/dev/[^"]*)"', calls))
     assert orphan in nodes
-    assert {node for node in nodes if not re.fullmatch(r"/dev/(loop\d+|loop-control|null)", node)} == set()
+    assert {node for node in nodes if not re.fullmatch(r"/dev/(loop\d+|loop-control|null|ntt-loops)", node)} == set()
     assert "PROT_READ" in calls
     assert re.findall(r"\b(?:mmap|mprotect)\(.*PROT_WRITE\|PROT_EXEC.*", calls) == []
     assert re.findall(r"^\d+ +socket\(.*", calls, re.MULTILINE) == []
