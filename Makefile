@@ -5,7 +5,7 @@ STAMP := $(VENV)/installed
 
 # What the demo, the examples and the tests run: losetup, mount, partx, blkid, sfdisk, mkfs.ext4, mkfs.xfs, strace, zstd,
 # fusermount3, vgcreate, shellcheck; and of systemd only systemd-analyze and systemd-tmpfiles, which read unit files.
-SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs lvm2 strace zstd fuse3 bindfs shellcheck \
+SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashfs-tools lvm2 strace zstd fuse3 bindfs shellcheck \
 	systemd man-db groff-base mandoc
 
 .DEFAULT_GOAL := help

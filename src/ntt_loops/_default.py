@@ -6,12 +6,13 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
-from ntt_loops._loops import RUN_DIR, Loops
+from ntt_loops._loops import Loops
+from ntt_loops._world import RUN_DIR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ntt_loops._mounts import World
+    from ntt_loops._world import World
 
 
 class DefaultLoops(Loops):

@@ -6,46 +6,32 @@ import os
 from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import (
-    Holder,
-    Identity,
     LoopAttachment,
     LoopDevice,
     Options,
     attach_kept,
-    check_medium,
-    find_holders,
 )
 from ntt_loops._backoff import Deadline
-from ntt_loops._ledger import Ledger
+from ntt_loops._listings import Listings
 from ntt_loops._medium import (
-    DeviceState,
-    MediumState,
     ReleaseReport,
     Scope,
     SweepReport,
-    list_devices,
-    list_media,
     release_device,
     release_medium,
     release_number,
     sweep,
 )
-from ntt_loops._mounts import Mounts, World
-from ntt_loops._target import Text, checked_age, device_number, disk_number, image_path, medium_meant, real_paths
+from ntt_loops._mounts import Mounts
+from ntt_loops._target import Text, checked_age, disk_number, image_path, medium_meant, real_paths
+from ntt_loops._world import TIMEOUT_SECONDS
 from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ntt_loops._kernel import Kernel
 
-#: Where the ledger lies: gone with the machine, as its devices are.
-RUN_DIR = "/run/ntt-loops"
-#: Long enough for udev and a stage's last reader to go, short enough for a person to wait.
-TIMEOUT_SECONDS = 10.0
-
-
-class Loops(Mounts):
+class Loops(Listings, Mounts):
     """Loop devices, with the ledger below ``run_dir``.
 
     The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that
@@ -56,17 +42,6 @@ class Loops(Mounts):
             nobody else.
         kernel: What to work on: the real kernel, or ``ntt_loops.testing.MemoryKernel()``.
     """
-
-    def __init__(self, run_dir: Text = RUN_DIR, kernel: Kernel | None = None) -> None:
-        kernel = _linux() if kernel is None else kernel
-        self._own = World(kernel, Ledger(run_dir, kernel))
-
-    def __repr__(self) -> str:
-        return f"Loops({os.fspath(self._world().ledger.run_dir)!r})"
-
-    def _world(self) -> World:
-        """Return the kernel and the ledger that the methods work on."""
-        return self._own
 
     def attached(  # noqa: PLR0913 - the keywords are the ways an image is attached
         self,
@@ -264,80 +239,3 @@ class Loops(Mounts):
         folders = [under] if isinstance(under, (str, os.PathLike)) else under
         paths = frozenset(path for folder in folders for path in real_paths(kernel, folder, deadline))
         return sweep(kernel, ledger, Scope(paths, system, checked_age(kept_older_than), dry_run), deadline)
-
-    @kernel_errors()
-    def list_media(self, medium: str | None = None, *, timeout: float = TIMEOUT_SECONDS) -> list[MediumState]:
-        """List what is attached, by medium; it changes nothing and takes no lock.
-
-        Args:
-            medium: One medium's id; by default all that this ledger or its tags know.
-            timeout: Seconds for the whole call: what may hang is asked no longer.
-
-        Returns:
-            The media with something attached, sorted by id; devices that somebody else made for the same images, too.
-
-        Raises:
-            LedgerError: The ledger folder is not to be trusted.
-            LoopPermissionError: The devices may not be opened.
-            MediumError: The id cannot be one.
-            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
-
-        Needs root, or read access to the nodes. Cost grows with the bound devices of the host times the media.
-        """
-        if medium is not None:
-            check_medium(medium)
-        return list_media(*self._world(), medium, Deadline.after(timeout))
-
-    @kernel_errors()
-    def list_devices(
-        self, device: LoopDevice | Text | None = None, *, timeout: float = TIMEOUT_SECONDS
-    ) -> list[DeviceState]:
-        """List every bound device of the host, whoever made it, with its holders; it changes nothing, takes no lock.
-
-        Args:
-            device: One device, its path, or that of one of its partitions; by default all.
-            timeout: Seconds for the whole call: what may hang is asked no longer.
-
-        Returns:
-            The devices, by number; none where nothing is bound.
-
-        Raises:
-            LedgerError: The ledger folder is not to be trusted.
-            LoopPermissionError: The devices may not be opened.
-            ValueError: That is no loop device's path.
-            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
-
-        Needs root, or read access to the nodes; holders as ``holders`` has them. Cost grows with the bound devices of
-        the host times the media, and with its processes and mount namespaces.
-        """
-        number = None if device is None else device_number(device)
-        return list_devices(*self._world(), number, Deadline.after(timeout))
-
-    @kernel_errors()
-    def holders(self, device: LoopDevice | Text) -> list[Holder]:
-        """Tell who keeps a device busy.
-
-        Found are mounts in every mount namespace, processes - this one too -, swap, dm and md, and loop devices on top.
-
-        Args:
-            device: A device, its path, or that of one of its partitions: all of the disk is looked at.
-
-        Returns:
-            The holders that can be seen, each with what to do; empty when there are none, or the device is not bound.
-
-        Raises:
-            ValueError: That is no loop device's path.
-            KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
-
-        Root sees all of them, others only their own. Cost grows with the processes and mount namespaces of the host.
-        """
-        kernel = self._world().kernel
-        found = find_holders(kernel, device_number(device))
-        is_it = not isinstance(device, LoopDevice) or Identity.of_device(device).is_bound(kernel)
-        return found if is_it else []  # what came after it on its number is somebody else's
-
-
-def _linux() -> Kernel:
-    from ntt_loops._kernel.linux import LinuxKernel  # noqa: PLC0415 - this module is imported on other systems too
-
-    return LinuxKernel()

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import LoopDevice, Partition, check_medium, medium_of
 from ntt_loops._backoff import Deadline
 from ntt_loops._mounted_medium import Request, mount_medium, mounted_medium, unmount_medium
 from ntt_loops._mounting import Source, checked_fstype, mounted
 from ntt_loops._target import image_path, node_parts
-from ntt_loops.errors import MountError
+from ntt_loops._world import HasWorld
+from ntt_loops.errors import MountError, kernel_errors
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from ntt_loops._kernel import Kernel
-    from ntt_loops._ledger import Ledger
     from ntt_loops._medium import ReleaseReport
     from ntt_loops._mounted_medium import MountedMedium
     from ntt_loops._target import Text
@@ -30,19 +29,8 @@ MOUNT_SECONDS = 30.0
 MEDIUM_SECONDS = 120.0
 
 
-class World(NamedTuple):
-    """What the methods work on."""
-
-    kernel: Kernel
-    ledger: Ledger
-
-
-class Mounts:
+class Mounts(HasWorld):
     """What ``Loops`` has of mounting."""
-
-    def _world(self) -> World:
-        """Return the kernel and the ledger that the methods work on."""
-        raise NotImplementedError
 
     def mounted(
         self,
@@ -83,6 +71,7 @@ class Mounts:
         source = Source(kernel, number, partition)
         return mounted(source, at, fstype=checked_fstype(fstype), timeout=timeout, diskseq=diskseq)
 
+    @kernel_errors()
     def mount_medium(
         self, image: Text, *, medium: str | None = None, root: Text = ROOT, timeout: float = MEDIUM_SECONDS
     ) -> MountedMedium:
@@ -144,6 +133,7 @@ class Mounts:
         """
         return mounted_medium(*self._world(), _request(image, medium, root, timeout))
 
+    @kernel_errors()
     def unmount_medium(self, medium: str, *, root: Text = ROOT, timeout: float = MOUNT_SECONDS) -> ReleaseReport:
         """Unmount all of a medium, wherever it is mounted, release every device of it, and remove its folders.
 

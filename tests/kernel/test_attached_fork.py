@@ -16,6 +16,7 @@ from ntt_loops._kernel.descriptors import open_numbers
 from tests.support import oracle
 from tests.support.forked import elsewhere, forks
 from tests.support.media import is_bound, new_image
+from tests.support.storms import forked_while
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,23 +110,6 @@ def test_a_child_may_use_the_device(loops: Loops, image: Path) -> None:
         assert elsewhere(lambda: device.path.read_bytes()[:4]) == b"AAAA"
 
 
-def _fork_while(attaches: Callable[[], None]) -> list[list[int]]:
-    """Fork again and again while another thread attaches; return the library's descriptors open in each child."""
-    ended = threading.Event()
-
-    def attach_on() -> None:
-        while not ended.is_set():
-            attaches()
-
-    thread = threading.Thread(target=attach_on)
-    thread.start()
-    try:
-        return [elsewhere(open_numbers) for _ in range(FORKS)]
-    finally:
-        ended.set()
-        thread.join()
-
-
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # 3.12 on: threads and fork() do not go together
 def test_a_fork_in_another_thread_while_attaching(loops: Loops, image: Path) -> None:
     """A fork at any moment of another thread's cycle inherits no open descriptor, and no cycle leaves a device."""
@@ -134,7 +118,7 @@ def test_a_fork_in_another_thread_while_attaching(loops: Loops, image: Path) -> 
         with loops.attached(image, timeout=60):
             pass
 
-    assert _fork_while(cycle) == [[]] * FORKS
+    assert forked_while(cycle, times=FORKS) == []
     assert not oracle.bound_devices(image)
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import random
 import signal
-import time
-import warnings
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,22 +10,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import Loops
-from ntt_loops._kernel.descriptors import open_numbers
 from tests.support import oracle
 from tests.support.forked import forks
 from tests.support.images import make_image
-from tests.support.interrupts import runs_in_library
 from tests.support.media import new_hash, new_image
 from tests.support.rig import mounted
+from tests.support.storms import interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from types import FrameType
 
     from tests.support.forked import Forked
 
-STORM_CYCLES = 150
+STORM_INTERRUPTS = 100
 
 
 def _hold(run_dir: Path, image: Path, say: Callable[[object], None]) -> None:
@@ -82,39 +76,8 @@ def test_what_a_killed_process_left_on_record_is_forgotten(tmp_path: Path) -> No
     assert Loops(run_dir).release_all(image.stem).already_gone == ()
 
 
-def _raise_in_library(_: int, frame: FrameType | None) -> None:
-    """Be the KeyboardInterrupt handler of Python, but spare the test's own code."""
-    if runs_in_library(frame):
-        raise KeyboardInterrupt
-
-
-def _cycle_in_a_storm(run_dir: Path, image: Path, say: Callable[[object], None]) -> tuple[int, int]:
-    """Attach and detach while signals come; return how often one came, and what is still open."""
-    warnings.simplefilter("ignore", ResourceWarning)
-    signal.signal(signal.SIGINT, _raise_in_library)
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - one descriptor, whatever it is
-    say("ready")
-    interrupted = 0
-    for _ in range(STORM_CYCLES):
-        try:
-            with Loops(run_dir).attached(image):
-                pass
-        except KeyboardInterrupt:
-            interrupted += 1
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return interrupted, len(os.listdir("/proc/self/fd")) - before + len(open_numbers())  # noqa: PTH208
-
-
 def test_a_storm_of_interrupts_leaves_nothing(tmp_path: Path) -> None:
     """SIGINT again and again during attaches and exits leaves no descriptor and no device."""
     image = new_image(tmp_path)
-    with forks() as start:
-        child = start(partial(_cycle_in_a_storm, tmp_path / "run", image))
-        assert child.hear() == "ready"
-        while not child.has_said():
-            child.kill(signal.SIGINT)
-            time.sleep(random.uniform(0.0002, 0.002))
-        interrupted, left = child.hear()
-        assert interrupted > 0
-        assert left == 0
-        oracle.wait_until(lambda: not oracle.bound_devices(image), "the kernel detaches what was let go")
+    assert interrupted(tmp_path / "run", image, times=STORM_INTERRUPTS) == 0
+    oracle.wait_until(lambda: not oracle.bound_devices(image), "the kernel detaches what was let go")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -92,3 +93,11 @@ def test_f56_configure_with_partscan_drops_stale_partitions_unless_one_is_open(
             assert rawloop.partitions(number) == ([1, 2] if is_open else [])
             assert held is None or os.pread(held, 1, 0) == b"B"
             stack.close()
+
+
+def test_f58_attaching_takes_no_capability(tmp_path: Path) -> None:
+    """Root without any capability configures a loop device: it is enough to open the node and the image."""
+    image = filled(tmp_path / "image")
+    code = "import sys; from ntt_loops import Loops\nwith Loops(sys.argv[1]).attached(sys.argv[2]): print('attached')"
+    setpriv = [require_tool("setpriv"), "--bounding-set", "-all", "--inh-caps", "-all"]
+    assert run(*setpriv, sys.executable, "-c", code, tmp_path / "run", image) == "attached\n"

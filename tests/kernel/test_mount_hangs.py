@@ -13,6 +13,7 @@ from tests.support import oracle
 from tests.support.images import make_image
 from tests.support.media import new_hash
 from tests.support.mountings import is_clean, mount_points_below
+from tests.support.needs import require_tool
 
 MIB = 1024 * 1024
 REAL = 'PATH=/usr/bin:/bin:/usr/sbin:/sbin mount "$@"'
@@ -103,6 +104,8 @@ def test_it_fails_and_has_mounted(loops: Loops, root: Path, image: Path, stand_i
 def test_no_blkid(loops: Loops, root: Path, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without blkid(8) nothing is guessed: the error names what is missing."""
     (tmp_path / "bin").mkdir()
+    for program in ("partx", "mount", "umount"):
+        (tmp_path / "bin" / program).symlink_to(require_tool(program))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     with pytest.raises(OSError, match=r"blkid\(8\) is not installed"):
         loops.mount_medium(image, root=root)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from ntt_loops import DeviceBusyError, Loops, LoopUnavailableError
+from ntt_loops._kernel.descriptors import open_numbers
 from ntt_loops._kernel.linux import LinuxKernel
 from tests.support import oracle, rawloop, tables
-from tests.support.forked import forks
+from tests.support.forked import elsewhere, forks
+from tests.support.interrupts import PACKAGE, interrupt
 from tests.support.kernels import PinnedKernel
 from tests.support.media import by_losetup, is_bound, new_image
 from tests.support.rawloop import Flag, Status, clear_as_only_opener
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 MANY = 60
+#: One in so many points is interrupted: each takes a whole attach.
+STRIDE = 3
 
 
 @pytest.fixture
@@ -178,6 +183,33 @@ def test_a_stale_partition_that_is_open_makes_the_number_unfit(tmp_path: Path, i
                 Loops(tmp_path / "run", alone).attach_kept(image, timeout=0.2)
         assert rawloop.partitions(number) == [1]
     assert not oracle.bound_devices(image)
+
+
+def _read_interrupted(run_dir: Path, image: Path) -> None:
+    notes: list[str] = []
+    try:
+        with Loops(run_dir).attached(image) as device:
+            assert device.partitions
+    except KeyboardInterrupt as error:
+        notes = getattr(error, "__notes__", [])
+        raise
+    finally:
+        assert notes == []  # the exit was not kept waiting by a descriptor of our own
+
+
+def _all_over(run_dir: Path, image: Path) -> int:
+    warnings.simplefilter("ignore", ResourceWarning)
+    at = 1
+    while interrupt(partial(_read_interrupted, run_dir, image), at, f"{PACKAGE}/_attachment/partitions"):
+        oracle.wait_until(lambda: not oracle.bound_to_path(image), f"point {at}: it is gone")
+        assert open_numbers() == [], f"point {at}"
+        at += STRIDE
+    return at
+
+
+def test_ctrl_c_while_the_table_is_read_leaves_nothing(tmp_path: Path, image: Path) -> None:
+    """All over it: the descriptor that pins the device is closed, so that the exit detaches it at once."""
+    assert elsewhere(lambda: _all_over(tmp_path / "run", image)) > 20
 
 
 def test_foreign_partitions_without_partscan_go_with_the_release(loops: Loops, image: Path) -> None:

@@ -136,11 +136,9 @@ def test_nodes_of_a_killed_process_are_removed(tmp_path: Path, image: Path, call
     """The next attach, sweep or release removes what is left of an attachment that ended."""
     code = f"""
 before = nodes()
-for _ in range(500):  # while a stranger has the number, its node is as good as new
-    {call}
-    if not any(name.startswith("loop") for name in nodes()):
-        break
-    time.sleep(0.01)
+until = time.monotonic() + 30
+while any(name.startswith("loop") for name in nodes()) and time.monotonic() < until:
+    {call}  # again while a stranger has the number: its node is as good as new then
 say(before=before, after=nodes())
 """
     (found,) = _heard(code, tmp_path, image, before=_KILLED)

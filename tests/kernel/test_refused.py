@@ -88,10 +88,3 @@ def test_what_stands_around_a_process_is_read_from_proc() -> None:
     assert oracle.run(*setpriv, sys.executable, "-c", look + say) == "True False False\n"
     filtered = f"NUMBER = 1\n{_SECCOMP}\n{look}{say}"
     assert oracle.run(sys.executable, "-c", filtered) == "True True True\n"
-
-
-def test_f58_attaching_takes_no_capability(tmp_path: Path, image: Path) -> None:
-    """Root without any capability configures a loop device: it is enough to open the node and the image."""
-    code = "import sys; from ntt_loops import Loops\nwith Loops(sys.argv[1]).attached(sys.argv[2]): print('attached')"
-    setpriv = [require_tool("setpriv"), "--bounding-set", "-all", "--inh-caps", "-all"]
-    assert oracle.run(*setpriv, sys.executable, "-c", code, tmp_path / "run", image) == "attached\n"

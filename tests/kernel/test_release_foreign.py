@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import DeviceBusyError, Loops
+from ntt_loops._kernel import private_nodes
 from tests.support import oracle, rawloop
 from tests.support.forked import elsewhere
 from tests.support.kernels import PinnedKernel
@@ -104,10 +105,13 @@ def test_the_partitions_of_a_busy_device_stay(loops: Loops, tmp_path: Path) -> N
 
 
 def _blind_release(folder: Path, number: int, image: Path) -> list[str]:
-    """Release an image without a node to open its device by; return the kinds of its holders."""
-    loops = Loops(folder / "run", PinnedKernel({number: folder / "missing"}))
-    with pytest.raises(DeviceBusyError) as caught:
-        loops.release_all(image, timeout=0.1)
+    """Release an image without a node, or a way to make one; return the kinds of its holders."""
+    loops, no_folder = Loops(folder / "run", PinnedKernel({number: folder / "missing"})), folder / "a file"
+    no_folder.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(private_nodes, "FOLDER", str(no_folder))
+        with pytest.raises(DeviceBusyError) as caught:
+            loops.release_all(image, timeout=0.1)
     return [one.kind for one in caught.value.holders]
 
 

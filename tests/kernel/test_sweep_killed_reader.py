@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.support.served import HiddenServer
 
-TIMEOUT = 0.6
+TIMEOUT = 1.0
 #: By then a call with that deadline is over, or it never will be.
 NEVER_SECONDS = 120.0
 

@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import hypothesis.strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import rule
 
-from tests.proof.machine import PATIENT, PICK, WHO, Base, ask, nodes, pick
+from tests.proof.machine import PATIENT, PICK, WHO, Base, ask, nodes, pick, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Calls(Base):
     """Each call, with what the model says of it."""
 
-    @precondition(lambda self: any(self.host.lines.values()))
     @rule(place=PICK, how=st.sampled_from(["garbage", "torn", "removed"]))
+    @when(lambda self: any(self.host.lines.values()))
     def spoil_ledger(self, place: int, how: str) -> None:
         """A ledger file is overwritten, gets half a line more, or is removed."""
         spoilt = pick(place, [one for one, lines in self.host.lines.items() if lines])
@@ -76,8 +76,8 @@ class Calls(Base):
             return PATIENT
         return max(self.stage.impatience, 1.0 if unmount and self.stage.impatience else 0.0)
 
-    @precondition(lambda self: self.handles)
     @rule(who=WHO, place=PICK)
+    @when(lambda self: self.handles)
     def release_one(self, who: int, place: int) -> None:
         """By the object that an attach returned, which may have been another's device for long."""
         handle = pick(place, self.handles)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import hypothesis.strategies as st
-from hypothesis.stateful import initialize, precondition, rule
+from hypothesis.stateful import initialize, rule
 
-from tests.proof.machine import PATIENT, PICK, SECTOR_BYTES, WHO, Base, ask, pick
+from tests.proof.machine import PATIENT, PICK, SECTOR_BYTES, WHO, Base, ask, pick, when
 from tests.proof.model import Device, File, Use
 
 if TYPE_CHECKING:
@@ -17,39 +17,39 @@ if TYPE_CHECKING:
 class Strangers(Base):
     """They attach, detach, read, mount and stack."""
 
-    @precondition(lambda self: self.living())
     @rule(place=PICK)
+    @when(lambda self: self.living())
     def losetup(self, place: int) -> None:
         """A stranger attaches one of our images."""
         file = pick(place, self.living())
         number = self.stage.world.attach_foreign(file.path)
         self.host.devices.append(Device(number, self.diskseq(number), file, "losetup", file.size_bytes))
 
-    @precondition(lambda self: self.host.devices)
     @rule(place=PICK)
+    @when(lambda self: self.host.devices)
     def losetup_detach(self, place: int) -> None:
         """A stranger detaches any device, as ``losetup -d`` does."""
         device = pick(place, self.host.devices)
         self.stage.losetup_detach(device.number)
         self.host.losetup_detach(device)
 
-    @precondition(lambda self: self.loops())
     @rule(place=PICK)
+    @when(lambda self: self.loops())
     def hold_open(self, place: int) -> None:
         """A stranger opens a device."""
         device = pick(place, self.loops())
         device.uses.append(Use("reader", self.stage.world.open_elsewhere(device.number)))
 
-    @precondition(lambda self: any(one.end_bytes == one.file.size_bytes for one in self.loops()))
     @rule(place=PICK, ours=st.booleans())
+    @when(lambda self: any(one.end_bytes == one.file.size_bytes for one in self.loops()))
     def mount(self, place: int, *, ours: bool) -> None:
         """Somebody mounts a device, here or in a mount namespace of its own."""
         device = pick(place, [one for one in self.loops() if one.end_bytes == one.file.size_bytes])
         mounted = self.stage.world.mount(device.number, ours=ours)
         device.uses.append(Use("mount" if ours else "mount elsewhere", mounted))
 
-    @precondition(lambda self: self.loops())
     @rule(place=PICK)
+    @when(lambda self: self.loops())
     def stack(self, place: int) -> None:
         """A stranger attaches a device to another one."""
         device = pick(place, self.loops())
@@ -58,8 +58,8 @@ class Strangers(Base):
         self.host.devices.append(upper)
         device.uses.append(Use("loop on top", upper))
 
-    @precondition(lambda self: self.current_uses())
     @rule(place=PICK)
+    @when(lambda self: self.current_uses())
     def let_go(self, place: int) -> None:
         """One user of a device ends."""
         device, use = pick(place, self.current_uses())
@@ -85,16 +85,16 @@ class Ours(Strangers):
             self.attach_kept(who, place + count, half=False)
             self.losetup(place + 2 * count)
 
-    @precondition(lambda self: self.living())
     @rule(who=WHO, place=PICK)
+    @when(lambda self: self.living())
     def enter(self, who: int, place: int) -> None:
         """Enter a ``with`` block."""
         file = pick(place, self.living())
         handle = self.actor(who).ask("enter", len(self.handles), file.path)
         self._attached(who, file, handle, "scoped", file.size_bytes)
 
-    @precondition(lambda self: self.living())
     @rule(who=WHO, place=PICK, half=st.booleans())
+    @when(lambda self: self.living())
     def attach_kept(self, who: int, place: int, *, half: bool) -> None:
         """Attach an image, or its first half."""
         file = pick(place, self.living())
@@ -113,8 +113,8 @@ class Ours(Strangers):
         self.handles.append(handle)
         self.host.attach(device)
 
-    @precondition(lambda self: self.blocks())
     @rule(place=PICK)
+    @when(lambda self: self.blocks())
     def leave(self, place: int) -> None:
         """Leave a ``with`` block; somebody else may still use the device."""
         device = pick(place, self.blocks())
@@ -126,8 +126,8 @@ class Ours(Strangers):
         assert stay == ({device.node} if busy else set())
         self.host.leave(device)
 
-    @precondition(lambda self: self.actors)
     @rule(place=PICK)
+    @when(lambda self: self.actors)
     def kill(self, place: int) -> None:
         """SIGKILL."""
         who = pick(place, sorted(self.actors))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STEPS = 50
 #: How many machines of so many steps.
-MACHINES = {"linux": 110 if is_whole() else 4, "memory-rundown": 110 if is_whole() else 12}
+MACHINES = {"linux": 140 if is_whole() else 4, "memory-rundown": 140 if is_whole() else 12}
 MACHINES["memory-synchronous"] = MACHINES["memory-rundown"]
 
 

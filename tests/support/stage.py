@@ -8,7 +8,6 @@ from __future__ import annotations
 import abc
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ntt_loops import Loops
@@ -17,11 +16,13 @@ from ntt_loops.testing import MemoryKernel
 from tests.support import oracle, rawloop
 from tests.support.actors import Actor, ForkedActor, PlayedActor
 from tests.support.images import make_image
-from tests.support.kernels import FencedKernel
+from tests.support.kernels import QuickKernel, sized_numbers
 from tests.support.world_linux import LinuxWorld
 from tests.support.world_memory import MemoryWorld
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ntt_loops._kernel import Handle, Kernel
     from tests.support.world import Mounted, World
 
@@ -43,20 +44,13 @@ class WatchedMemory(MemoryKernel):
         super().clear(handle)
 
 
-class WatchedLinux(FencedKernel):
+class WatchedLinux(QuickKernel):
     """The real kernel, fenced and watched."""
 
     def clear(self, handle: Handle) -> None:
         """See that nobody has it mounted, then go on."""
         _check_is_not_mounted(self, handle)
         super().clear(handle)
-
-    def bound_numbers(self) -> list[int]:
-        """Return those of this folder; no image here is so small that its device has no size.
-
-        Where a machine has a thousand nodes of others, a naive look at each takes longer than all the rest (F36).
-        """
-        return [number for number in _sized_numbers() if self._is_below(number)]
 
 
 def _check_is_not_mounted(kernel: Kernel, handle: Handle) -> None:
@@ -176,7 +170,7 @@ class LinuxStage(Stage):
 
     def shown(self) -> dict[int, Shown]:
         """Ask sysfs."""
-        backing = {number: name for number in _sized_numbers() if (name := rawloop.backing_file(number))}
+        backing = {number: name for number in sized_numbers() if (name := _backing_file(number))}
         found = [number for number, name in backing.items() if name.startswith(bytes(self.folder) + b"/")]
         nodes = {bytes(rawloop.node(number)) for number in found}
         found += [number for number, name in backing.items() if name in nodes]
@@ -198,9 +192,11 @@ class LinuxStage(Stage):
         oracle.losetup_detach(f"/dev/loop{number}")
 
 
-def _sized_numbers() -> list[int]:
-    names = [line.split()[-1] for line in Path("/proc/partitions").read_text().splitlines()[2:]]
-    return [int(name[4:]) for name in names if name.startswith("loop") and name[4:].isdecimal()]
+def _backing_file(number: int) -> bytes | None:
+    try:
+        return rawloop.backing_file(number)
+    except OSError:  # a stranger's, with a path that is too long
+        return None
 
 
 def _shown(number: int, backing_file: bytes) -> Shown:

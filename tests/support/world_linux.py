@@ -30,7 +30,11 @@ REMOVE_SECONDS = 30.0
 _SOURCE = random.SystemRandom()
 
 _OPENER = "import os, sys; os.open(sys.argv[1], int(sys.argv[2])); print(flush=True); sys.stdin.read()"
-_MOUNTER = 'mount -t ext4 -o ro,noload -- "$0" "$1" && echo && exec cat'
+#: A new mount namespace has copies of our mounts, which would keep devices busy that we unmount: they go first.
+_MOUNTER = """
+awk -v below="$2/" 'index($2, below) == 1 { print $2 }' /proc/self/mounts | xargs -r umount --
+mount -t ext4 -o ro,noload -- "$0" "$1" && echo && exec cat
+"""
 
 
 class LinuxWorld(World):
@@ -117,7 +121,9 @@ class LinuxWorld(World):
             point = bytes(path)
         node, folder = str(_node(where)), os.fsdecode(point)
         if not ours:
-            child = self._child(["unshare", "-m", "--propagation", "private", "sh", "-c", _MOUNTER, node, folder])
+            child = self._child(
+                ["unshare", "-m", "--propagation", "private", "sh", "-c", _MOUNTER, node, folder, str(self.folder)]
+            )
             return Mounted(point, child.pid)
         oracle.run("mount", "-t", "ext4", "-o", "ro,noload", "--", node, folder)
         self.undo.callback(_try, "umount", "--", folder)

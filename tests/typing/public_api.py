@@ -72,7 +72,7 @@ def a_stage(image: str | os.PathLike[str]) -> int:
         subprocess.run(["blkid", device], check=True)
         Path(device).stat()
         parts: tuple[Partition, ...] = device.partitions
-        return sum(part.size_bytes for part in parts)
+        return sum(part.size_bytes for part in parts if part.status == "ok" and part.type != "0x82")
 
 
 def every_way_to_attach() -> LoopDevice:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ntt_loops._loops import RUN_DIR
+from ntt_loops._world import RUN_DIR
 from tests.support import units
 from tests.support.needs import require_tool
 

@@ -154,7 +154,7 @@ def owner_holder(kernel: Kernel, number: int, owner: Process) -> Holder:
 
 _WITHOUT_A_PROCESS: dict[Kind, str] = {
     "detaching": "somebody's detach is under way: try again",
-    "no-node": "its node is missing in /dev: mknod it from /sys/block/*/dev, or release it where /dev is whole",
+    "no-node": "its node or loop-control is missing in /dev: pass it in, or release it where /dev is whole",
     "stuck": "its storage does not answer: bring the server back, or unmount it",
     "failed": "the kernel refused: see what dmesg says of it",
     "unknown": "nobody can be seen: perhaps a mount namespace without a process, or udev; try again",

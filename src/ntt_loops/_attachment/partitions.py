@@ -78,9 +78,10 @@ def read(kernel: Kernel, device: LoopDevice) -> tuple[Partition, ...]:
                     kernel.add_partitions(handle, first, last, within=PARTX_SECONDS)
             except PermissionError as error:
                 raise _not_added(device, error) from error
-            return tuple(_listed(kernel, device.number, table, size_bytes))
+            found = tuple(_listed(kernel, device.number, table, size_bytes))
         finally:
             handle.close()
+        return found
 
 
 def _pinned(kernel: Kernel, device: LoopDevice) -> Handle | None:

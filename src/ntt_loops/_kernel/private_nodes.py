@@ -30,6 +30,11 @@ FOLDER: Final = "/dev/ntt-loops"
 _NODE = re.compile(r"(loop\d+)(p\d+)?", re.ASCII)
 #: A hidden node is used for some milliseconds; one this old is of a process that was killed.
 _OLD_SECONDS = 60.0
+#: It is not empty, not there, not to be removed by this user, or no folder.
+_FOLDER_STAYS = (
+    *(errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT, errno.ENOTDIR),
+    *(errno.EACCES, errno.EPERM, errno.EROFS),
+)
 #: Whoever removes the last node removes the folder, perhaps just when another one is to be made in it.
 _TRIES = 10
 
@@ -135,7 +140,7 @@ def _no_node(usual: str, reason: str, number: int | None) -> NoNodeError:
 
 
 def _unlink(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # then none was made
         os.unlink(path)
 
 
@@ -143,7 +148,7 @@ def _remove_folder() -> None:
     try:
         os.rmdir(FOLDER)
     except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.EROFS, errno.EACCES):
+        if error.errno not in _FOLDER_STAYS:
             raise
 
 

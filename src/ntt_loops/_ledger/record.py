@@ -16,6 +16,10 @@ _U64 = 2**64
 Key = tuple[int, int | None, str]
 
 
+def _since_1970(time: float) -> float:
+    return max(0.0, time)
+
+
 @attrs.frozen
 class Record:
     """One attachment: which device, which image, how long it is to live, and who made it when."""
@@ -32,8 +36,8 @@ class Record:
     lifetime: Lifetime
     #: Who made it, and holds it if it is scoped; None once it let go, or where the record was rebuilt from a tag.
     owner: Process | None
-    #: Wall clock, to be read by people.
-    time: float
+    #: Wall clock, to be read by people; a clock before 1970 counts as 1970, as no line with less is read.
+    time: float = attrs.field(converter=_since_1970)
     #: Seconds since boot, for ages: the wall clock may be set back.
     uptime: float
 

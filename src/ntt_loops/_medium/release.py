@@ -112,10 +112,8 @@ class Release:
     def _who_stays(self, busy: list[tuple[Candidate, Outcome]]) -> dict[int, tuple[Holder, ...]]:
         """Return the holders of what is still there, by number: it is a last look that says what is."""
         held = {candidate.seen.key: self._holders(candidate, outcome) for candidate, outcome in busy}
-        return {one.number: held.get(one.seen.key) or (self._unknown(one),) for one in self._look(checks_name=False)}
-
-    def _unknown(self, candidate: Candidate) -> Holder:
-        return other_holder(self._kernel, candidate.number, "unknown")
+        there = {one.number: one.seen.key for one in self._look(checks_name=False)}
+        return {n: held.get(key) or (other_holder(self._kernel, n, "unknown"),) for n, key in there.items()}
 
     def _look(self, *, checks_name: bool) -> list[Candidate]:
         """List the medium's devices under its lock, and take off the ledger what is gone."""
@@ -127,7 +125,9 @@ class Release:
             found = self._finder.candidates(devices, records)
             if book is not None:
                 self._records.forget_gone(book, devices, self._survey, besides=went)
-            self._left |= {one.number: self._left_device(one) for one in self._finder.left(devices, records)}
+            for one in self._finder.left(devices, records):
+                node = os.fspath(self._kernel.node(one.number))
+                self._left[one.number] = LeftDevice(node, self._survey.image_of(one))
             if checks_name and not (found or records):
                 self._check_is_no_file()
         finally:
@@ -147,9 +147,6 @@ class Release:
         """Count a device as released by this call."""
         self._freed.released(going)
         self._records.strike(going.candidate)
-
-    def _left_device(self, seen: Seen) -> LeftDevice:
-        return LeftDevice(os.fspath(self._kernel.node(seen.number)), self._survey.image_of(seen))
 
     def _rdevs(self, candidates: Sequence[Candidate]) -> frozenset[int]:
         """Return the device numbers of those that no living ``with`` block holds, partitions included."""

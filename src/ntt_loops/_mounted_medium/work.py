@@ -19,7 +19,7 @@ from ntt_loops._mounted_medium.points import Points
 from ntt_loops._mounted_medium.standing import devices_of, find_standing
 from ntt_loops._mounted_medium.values import MountedMedium
 from ntt_loops._mounting import Leaving, Source
-from ntt_loops.errors import MountError, MountTimeoutError, NttLoopsError
+from ntt_loops.errors import MountError, MountTimeoutError, NttLoopsError, kernel_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,6 +62,7 @@ class MediumMount:
         self._points = Points(self._folders)
         self._attachment: LoopAttachment | None = None
 
+    @kernel_errors()
     def mount(self) -> MountedMedium:
         """Mount what is not mounted yet; what goes wrong undoes what this call did."""
         deadline = Deadline.after(self._request.timeout)
@@ -73,6 +74,7 @@ class MediumMount:
                 leaving.after(error)
                 raise
 
+    @kernel_errors()
     def unmount(self) -> None:
         """Take back what this call made, and nothing else."""
         if self.made is None:
@@ -101,9 +103,9 @@ class MediumMount:
 
     def _release_idle(self, image: OpenImage, deadline: Deadline) -> None:
         name = self._request.medium
-        release_idle(self._kernel, self._ledger, Medium(name), deadline)
         paths = frozenset((os.fsencode(image.path), image.backing_file))
-        release_idle(self._kernel, self._ledger, Medium(name, paths, (image.dev, image.inode)), deadline)
+        media = Medium(name), Medium(name, paths, (image.dev, image.inode))
+        release_idle(self._kernel, self._ledger, media, deadline)
 
     # -- nothing of it is mounted
 

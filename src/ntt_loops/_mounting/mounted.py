@@ -11,6 +11,7 @@ from ntt_loops._mounting.leaving import Leaving
 from ntt_loops._mounting.mount import mount
 from ntt_loops._mounting.place import Place
 from ntt_loops._unmounting import unmount_point
+from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     import os
@@ -44,6 +45,7 @@ class _Mounted:
         self._timeout = timeout
         self._rdev: int | None = None
 
+    @kernel_errors()
     def enter(self, fstype: str | None, diskseq: int | None) -> None:
         """Mount."""
         deadline = Deadline.after(self._timeout)
@@ -53,6 +55,7 @@ class _Mounted:
             self._rdev = self._source.rdev
             mount(self._source, self.place.path, found, deadline)
 
+    @kernel_errors()
     def leave(self) -> None:
         """Unmount and remove the folder; a mount that stays keeps it."""
         if self._rdev is not None:
