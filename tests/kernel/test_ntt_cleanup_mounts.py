@@ -24,6 +24,15 @@ def cleanup(*arguments: str | os.PathLike[str], root: Path) -> subprocess.Comple
     return ntt.run("cleanup_mounts.py", *arguments, "--root", root, "--timeout", "0.5")
 
 
+def cleanup_idle(root: Path) -> subprocess.CompletedProcess[str]:
+    """Run it for whatever is idle, again where somebody on this machine looked at a device just then."""
+    for _ in range(10):
+        done = cleanup("--idle", "0", root=root)
+        if "kept: " not in done.stdout:
+            break
+    return done
+
+
 def test_media_that_are_named_go(tmp_path: Path, root: Path) -> None:
     """Mounts, strangers' devices and folders; again, there is nothing to do."""
     images = [ntt_media.whole_disk(tmp_path), ntt_media.two_partitions(tmp_path)]
@@ -63,7 +72,7 @@ def test_what_is_idle_goes(tmp_path: Path, root: Path) -> None:
     assert done.returncode == DONE
     assert done.stdout.count("was attached less than 3600 s ago") == 2
     assert len(ntt_media.mounts_below(root)) == 2
-    done = cleanup("--idle", "0", root=root)
+    done = cleanup_idle(root)
     assert (done.returncode, done.stderr) == (DONE, "")
     assert not is_bound(device), done.stdout
     ntt_media.assert_nothing_of(image, root)
@@ -78,7 +87,7 @@ def test_a_medium_in_use_stays_whole(tmp_path: Path, root: Path) -> None:
         assert done.returncode == DONE
         assert f"pid {process.pid}" in done.stdout
         assert len(ntt_media.mounts_below(root)) == 2
-    assert cleanup("--idle", "0", root=root).returncode == DONE
+    assert cleanup_idle(root).returncode == DONE
     ntt_media.assert_nothing_of(image, root)
 
 
