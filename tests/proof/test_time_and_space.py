@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from contextlib import chdir
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import chdir, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +17,13 @@ from ntt_loops import DeviceBusyError, Loops
 from ntt_loops._ledger import contents
 from ntt_loops.testing import MemoryKernel
 from tests.proof.extent import is_whole
-from tests.support import oracle
+from tests.support import oracle, rawloop
 from tests.support.forked import elsewhere
-from tests.support.kernels import QuickKernel
+from tests.support.kernels import OwnNumbersKernel, QuickKernel
 from tests.support.media import is_bound, new_id, new_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from pytest_mock import MockerFixture
 
@@ -103,21 +104,35 @@ def test_a_ledger_of_100_000_lines(loops: Loops, tmp_path: Path, kind: str, reco
     record(f"lines, {kind}", LINES[kind])
 
 
-def test_thousands_of_devices(loops: Loops, tmp_path: Path, record: Callable[[str, int], None]) -> None:
+@pytest.fixture
+def many(tmp_path: Path) -> Iterator[Loops]:
+    """The library on numbers of its own, which are taken away at the end."""
+    kernel = OwnNumbersKernel(tmp_path)
+    yield Loops(tmp_path / "run", kernel)
+    with ThreadPoolExecutor(32) as pool:  # each waits for the kernel's own housekeeping
+        list(pool.map(_remove, kernel.made))
+
+
+def _remove(number: int) -> None:
+    with suppress(OSError):  # a test that failed has left devices: the guard tells
+        rawloop.remove(number)
+
+
+def test_thousands_of_devices(many: Loops, tmp_path: Path, record: Callable[[str, int], None]) -> None:
     """One release of a medium finds all of its devices, and no other; a sweep and a listing get through them."""
     image, other = new_image(tmp_path), new_image(tmp_path)
-    stays = loops.attach_kept(other)
-    devices = [loops.attach_kept(image, timeout=PATIENT) for _ in range(DEVICES)]
-    [state] = loops.list_media(image.stem, timeout=PATIENT)
+    stays = many.attach_kept(other)
+    devices = [many.attach_kept(image, timeout=PATIENT) for _ in range(DEVICES)]
+    [state] = many.list_media(image.stem, timeout=PATIENT)
     assert {one.device for one in state.attachments} == set(map(str, devices))
     image.unlink()
-    assert len(loops.sweep(dry_run=True, timeout=PATIENT).released) == DEVICES
-    report = loops.release_all(image.stem, timeout=PATIENT)
+    assert len(many.sweep(dry_run=True, timeout=PATIENT).released) == DEVICES
+    report = many.release_all(image.stem, timeout=PATIENT)
     assert {one.device for one in report.released} == set(map(str, devices))
     assert report.freed_bytes == devices[0].size_bytes
     assert not any(map(is_bound, devices))
     assert is_bound(stays)
-    loops.release(stays)
+    many.release(stays)
     record("devices", DEVICES)
 
 
@@ -204,7 +219,7 @@ def test_nothing_grows(tmp_path: Path, record: Callable[[str, int], None]) -> No
     images = [new_image(tmp_path) for _ in range(3)]
     descriptors, kibibytes, blocks = elsewhere(partial(_cycle, tmp_path / "run", images), seconds=PATIENT)
     assert descriptors == 0
-    assert kibibytes < 2048
+    assert kibibytes < 4096  # what the allocator keeps; a leak of 512 bytes a cycle is 5,000
     assert blocks < 200 + CYCLES // 50
     assert list((tmp_path / "run").iterdir()) == []
     assert oracle.bound_below(tmp_path) == []

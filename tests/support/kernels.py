@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from ntt_loops._kernel.linux import LinuxKernel
+from tests.support import rawloop
 
 
 class FencedKernel(LinuxKernel):
@@ -40,6 +43,27 @@ class QuickKernel(FencedKernel):
     def bound_numbers(self) -> list[int]:
         """Return the numbers of the bound devices of this folder."""
         return [number for number in sized_numbers() if self._is_below(number)]
+
+
+class OwnNumbersKernel(QuickKernel):
+    """Makes a number for each device, and takes none that another process has made for itself.
+
+    Thousands of devices would else: GET_FREE hands out any number that is there and not bound.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Begin far from the lowest free number."""
+        super().__init__(folder)
+        self._next = secrets.randbelow(500_000) + 100_000
+        self.made: list[int] = []
+
+    def get_free(self) -> int:
+        """Return a new number."""
+        while True:
+            self._next += 1
+            with suppress(FileExistsError):
+                self.made.append(rawloop.add(self._next))
+                return self.made[-1]
 
 
 def sized_numbers() -> list[int]:
