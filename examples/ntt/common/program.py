@@ -61,8 +61,10 @@ def say(text: str) -> None:
 
 
 def run_program(main: Callable[[], Exit]) -> NoReturn:
-    """Run a program and exit; what goes wrong is one sentence and a status. SIGTERM ends it as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run a program and exit; what goes wrong is a sentence and a status. SIGTERM and SIGHUP end it as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup(1) lets the latter be ignored
+            signal.signal(number, signal.default_int_handler)
     try:
         status = main()
     except KeyboardInterrupt:
