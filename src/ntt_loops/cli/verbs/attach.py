@@ -10,6 +10,7 @@ import click
 
 import ntt_loops
 from ntt_loops.cli.exits import Exit
+from ntt_loops.cli.nodes import add_partitions
 from ntt_loops.cli.output import echo_json, echo_path
 from ntt_loops.cli.parameters import attach_options, image_argument, json_option, timeout_option
 from ntt_loops.cli.stopping import undone_when_ended
@@ -37,6 +38,7 @@ def _attach(path: Path, timeout: float, *, as_json: bool, **how: Any) -> None:
     with waiting(list, timeout, otherwise="the image's storage, or for another process that works on the same medium"):
         device = ntt_loops.attach_kept(path, timeout=timeout, **how)
     try:
+        add_partitions(device)
         if as_json:
             echo_json(device.to_dict())
         else:
