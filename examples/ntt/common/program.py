@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 import re
 import signal
 import sys
@@ -29,8 +30,9 @@ class Exit(enum.IntEnum):
 
 
 def exit_of(error: Exception) -> Exit:
-    """Return the exit status for an error: the medium is in use, or something is wrong."""
-    return Exit.BUSY if isinstance(error, DeviceBusyError | BlockingIOError) else Exit.ERROR
+    """Return the exit status for an error: the medium is in use or being worked on, or something is wrong."""
+    is_locked = isinstance(error, OSError) and error.errno == errno.EAGAIN
+    return Exit.BUSY if is_locked or isinstance(error, DeviceBusyError | BlockingIOError) else Exit.ERROR
 
 
 def worst(results: Iterable[Exit]) -> Exit:
