@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment of a verb: nothing half-done stays."""
+"""Ctrl-C, SIGTERM and SIGHUP at any moment of a verb: nothing half-done stays."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: From before the first import of ours to well after the last step.
 LONGEST_SECONDS = 0.5
 ROUNDS = 12
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture
@@ -45,19 +46,22 @@ def test_run_leaves_nothing(image: Path, number: signal.Signals) -> None:
         oracle.wait_until(lambda: oracle.bound_devices(image) == [], "the device is gone")
 
 
-def test_attach_leaves_what_it_printed_or_nothing(image: Path) -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_attach_leaves_what_it_printed_or_nothing(image: Path, number: signal.Signals) -> None:
     """A device of which nobody was told would be released by nobody."""
     for _ in range(ROUNDS):
-        _, out = interrupted(signal.SIGINT, "attach", image)
+        _, out = interrupted(number, "attach", image)
         assert oracle.bound_devices(image) in ([], out.split())
         assert ntt_loops("release", image).returncode == 0
 
 
-def test_mount_leaves_all_or_nothing(image: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", ENDING)
+def test_mount_leaves_all_or_nothing(image: Path, tmp_path: Path, number: signal.Signals) -> None:
     """Mounted or not, but no device without a mount, and no empty folder."""
     root = tmp_path / "mnt"
     for _ in range(ROUNDS):
-        interrupted(signal.SIGINT, "mount", image, "--root", root)
+        status, _ = interrupted(number, "mount", image, "--root", root)
+        assert status in (0, -number, 128 + number)
         devices = oracle.bound_devices(image)
         assert [len(oracle.mounts_of(device)) for device in devices] in ([], [1])
         assert len(list(root.iterdir()) if root.exists() else []) == len(devices)

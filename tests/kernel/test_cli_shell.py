@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import oracle
+from tests.support import ntt, oracle, tables
 from tests.support.holding import reader
 from tests.support.images import make_image
 from tests.support.terminal import NTT_LOOPS, ntt_loops
@@ -38,6 +39,18 @@ def test_attach_use_release(image: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == str(2**20)
     assert oracle.bound_devices(image) == []
+
+
+def test_partitions_are_there_for_the_next_command(tmp_path: Path) -> None:
+    """As after ``losetup -P``, also where the kernel reads no table by itself (F32); none is left."""
+    disk = tables.partitioned(tmp_path / "disk.img", 2**20, "label: dos", "start=8, size=8", "start=16, size=8")
+    script = (
+        'set -e; dev=$(ntt-loops attach "$1"); test -b "${dev}p1"; test -b "${dev}p2"; '
+        'ntt-loops release "$1" >/dev/null; ntt-loops run "$1" -- test -b {}p2; echo "$dev"'
+    )
+    done = bash(script, disk)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert oracle.partition_nodes(done.stdout.strip()) == []
 
 
 def test_a_prefix_releases_what_losetup_made_17_times(image: Path) -> None:
@@ -147,3 +160,22 @@ def test_mount_and_unmount(image: Path, tmp_path: Path) -> None:
     assert oracle.bound_devices(name) == []
     assert oracle.sha256(name) == before
     assert list((tmp_path / "mnt").iterdir()) == []
+
+
+def test_a_medium_that_another_process_mounts_is_busy(image: Path, tmp_path: Path) -> None:
+    """Later it may work: 75, as for a ledger that is locked, for ``unmount`` and the NTT program as well."""
+    run_dir, root = tmp_path / "run", tmp_path / "mnt"
+    run_dir.mkdir(mode=0o700)
+    environment = {"NTT_LOOPS_RUN_DIR": str(run_dir)}
+    with (run_dir / f"{image.stem}.mount").open("x") as lock:
+        os.fchmod(lock.fileno(), 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for arguments in (("mount", image), ("unmount", image.stem)):
+            done = ntt_loops(*arguments, "--root", root, "--timeout", "0.1", **environment)
+            assert (done.returncode, done.stdout) == (75, "")
+            assert f"medium {image.stem} is being mounted" in done.stderr
+            assert "hint: another process works on that medium" in done.stderr
+        of_helper = ("mount", image.stem, image, "--root", root, "--timeout", "0.1")
+        with ntt.start("mount_helper.py", *of_helper, environment=environment) as helper:
+            assert helper.wait() == 75
+    assert oracle.bound_devices(image) == []

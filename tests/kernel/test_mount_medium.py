@@ -243,6 +243,7 @@ def test_nothing_to_mount(loops: Loops, root: Path, tmp_path: Path, kind: str) -
     (part,) = caught.value.partitions
     assert (part.number, part.mount_point, part.status) == (None, None, "failed" if kind == "pattern" else "swap")
     assert part.error.startswith("mount: " if kind == "pattern" else "swap space")
+    assert "\n" not in part.error
     assert not root.exists()
     assert is_clean(loops, root, image)
 
@@ -268,10 +269,10 @@ def _folder_of_another_kind(place: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_file, "no folder"),
-        (_symlink, "symlink"),
-        (_not_empty, "it holds p1"),
-        (_folder_of_another_kind, "it holds photos"),
+        (_file, "no folder: remove it"),
+        (_symlink, "symlink: remove it"),
+        (_not_empty, "it holds p1: empty it"),
+        (_folder_of_another_kind, "it holds photos: empty it"),
     ],
 )
 def test_a_folder_that_cannot_be_used(
@@ -314,7 +315,7 @@ def test_a_foreign_mount(loops: Loops, root: Path, image: Path, below: str) -> N
     place = root / image.stem / below
     place.mkdir(parents=True)
     with mounted("none", place, "-t", "tmpfs"):
-        with pytest.raises(MountError, match="something else"):
+        with pytest.raises(MountError, match=r"something else.*unmount it"):
             loops.mount_medium(image, root=root)
         assert not oracle.bound_devices(image)
         assert loops.unmount_medium(image.stem, root=root).problems
@@ -332,6 +333,7 @@ def test_another_image(loops: Loops, root: Path, image: Path, tmp_path: Path) ->
         loops.mount_medium(image, root=root)
     assert f"{image} (deleted)" in str(caught.value)
     assert repr(str(image)) in str(caught.value)
+    assert f"'ntt-loops unmount {image.stem}'" in str(caught.value)
     assert oracle.mounts_of(device) == [medium.mount_point]
     assert not oracle.bound_devices(image)
     loops.unmount_medium(image.stem, root=root)

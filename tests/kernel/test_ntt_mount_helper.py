@@ -255,12 +255,12 @@ def test_sixteen_workers_at_once_make_one_device(tmp_path: Path, root: Path) -> 
     ntt_media.assert_nothing_of(image, root)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("program", "word"), [("blkid", "-p"), ("mount", "p1 "), ("mount", "p2 ")])
 def test_interrupted_it_leaves_nothing(
     program: str, word: str, number: signal.Signals, tmp_path: Path, root: Path
 ) -> None:
-    """Ctrl-C and SIGTERM, while it looks and while it mounts: 130; no device, no mount, no folder, no program."""
+    """Ctrl-C, SIGTERM and SIGHUP, as it looks and as it mounts: 130; no device, no mount, no folder, no program."""
     image = ntt_media.two_partitions(tmp_path)
     environment = ntt.stopped_at(tmp_path, program, word)
     arguments = ("mount", image.stem, image, "--root", root)

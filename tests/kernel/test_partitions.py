@@ -177,6 +177,37 @@ def test_what_reaches_past_the_end_is_truncated(loops: Loops, tmp_path: Path) ->
         assert _begin(parts[1].path) == bytes(4)
 
 
+def test_a_swap_partition_past_the_end_costs_only_itself(loops: Loops, tmp_path: Path) -> None:
+    """A table of Solaris is looked for in it, and libblkid gives the whole table up for that (F59)."""
+    image = new_image(tmp_path)
+    lines = ["start=2048, size=2048, type=83", "start=4096, size=4096, type=5", "start=8192, size=2048, type=82"]
+    tables.partitioned(image, 8 * MIB, "label: dos", *lines, "5: start=5120, size=1024, type=83")
+    whole = tables.by_sfdisk(image)
+    os.truncate(image, 8192 * SECTOR)
+    with loops.attached(image) as device:
+        parts = {one.number: one for one in device.partitions}
+        assert {n: one.status for n, one in parts.items()} == {1: "ok", 2: "ok", 3: "truncated", 5: "ok"}
+        places = {n: (one.start_bytes, one.size_bytes, one.type.removeprefix("0x")) for n, one in parts.items()}
+        assert places == whole
+        assert {f"{device}p{n}" for n in (1, 2, 5)} <= set(oracle.partition_nodes(str(device)))
+        assert _begin(parts[5].path) == bytes(4)
+    assert oracle.partition_nodes(str(device)) == []
+
+
+def test_without_sfdisk_such_a_table_is_not_read(loops: Loops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a package of its own on Debian; what the kernel has by itself is listed all the same."""
+    image = new_image(tmp_path)
+    tables.partitioned(image, 8 * MIB, "label: dos", "start=2048, size=2048, type=83", "start=4096, size=2048, type=82")
+    os.truncate(image, 4096 * SECTOR)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("partx", "blkid"):
+        (programs / name).symlink_to(require_tool(name))
+    monkeypatch.setenv("PATH", str(programs))
+    with loops.attached(image) as device:
+        assert [one for one in device.partitions if one.type] == []
+
+
 def test_a_logical_partition_fits_though_its_container_does_not(loops: Loops, tmp_path: Path) -> None:
     """Each entry is judged by itself."""
     image = new_image(tmp_path)

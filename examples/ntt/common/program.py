@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 import re
 import signal
 import sys
@@ -29,8 +30,9 @@ class Exit(enum.IntEnum):
 
 
 def exit_of(error: Exception) -> Exit:
-    """Return the exit status for an error: the medium is in use, or something is wrong."""
-    return Exit.BUSY if isinstance(error, DeviceBusyError | BlockingIOError) else Exit.ERROR
+    """Return the exit status for an error: the medium is in use or being worked on, or something is wrong."""
+    is_locked = isinstance(error, OSError) and error.errno == errno.EAGAIN
+    return Exit.BUSY if is_locked or isinstance(error, DeviceBusyError | BlockingIOError) else Exit.ERROR
 
 
 def worst(results: Iterable[Exit]) -> Exit:
@@ -61,8 +63,10 @@ def say(text: str) -> None:
 
 
 def run_program(main: Callable[[], Exit]) -> NoReturn:
-    """Run a program and exit; what goes wrong is one sentence and a status. SIGTERM ends it as Ctrl-C does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Run a program and exit; what goes wrong is a sentence and a status. SIGTERM and SIGHUP end it as Ctrl-C does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup(1) lets the latter be ignored
+            signal.signal(number, signal.default_int_handler)
     try:
         status = main()
     except KeyboardInterrupt:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import signal
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntt_loops._kernel import guarded, processes
 from ntt_loops._kernel.descriptors import above_stdio
@@ -46,12 +47,16 @@ def umount(mount_point: bytes, *, within: float) -> None:
         raise OSError(errno.EBUSY, ended.text)
 
 
+#: How mount(8) begins its second line, which says that dmesg may tell more.
+_MOUNT_CONTINUES = "\n       "
+
+
 def mount(node: bytes, mount_point: bytes, *, fstype: str, options: str, within: float) -> None:
     """Run mount(8). A mount helper that it started is killed with it."""
     command = [b"mount", b"-t", fstype.encode(), b"-o", options.encode(), b"--", node, mount_point]
     ended = _run(command, within, package="mount or util-linux")
     if ended.status != 0:
-        raise OSError(errno.EIO, ended.text)
+        raise OSError(errno.EIO, ended.text.replace(_MOUNT_CONTINUES, " "))
 
 
 #: blkid's exit status where it found nothing, and where it found several things that exclude each other.
@@ -83,15 +88,22 @@ def stop_stacked(name: str, own_name: str, *, within: float) -> None:
 
 #: A byte that partx(8) does not print as it is.
 _ESCAPED = re.compile(rb"\\x([0-9a-fA-F]{2})")
+#: A partition's number, at the end of what sfdisk(8) takes for its node.
+_NUMBER = re.compile(r"\d+$")
+#: As much of an extended partition as the kernel shows: the logical ones lie in the rest.
+_EXTENDED_BYTES = 2 * SECTOR_BYTES
 
 
 def partition_table(device: io.FileIO, *, within: float) -> list[TableEntry]:
     """Run partx(8) on an open device; it fails alike where there is no table and where one cannot be read.
 
-    It counts in 512 bytes, whatever the device's sector is (F55).
+    It counts in 512 bytes, whatever the device's sector is (F55). What it gives up for a partition past the end (F59)
+    is left to sfdisk(8), where that is installed.
     """
     ended = _partx(device, b"--raw", b"--noheadings", b"--output", b"NR,START,SECTORS,TYPE,SCHEME", within=within)
-    return [] if ended.status != 0 else [_table_entry(line) for line in ended.output.splitlines()]
+    if ended.status == 0:
+        return [_table_entry(line) for line in ended.output.splitlines()]
+    return _cut_table(device, within)
 
 
 def _table_entry(line: bytes) -> TableEntry:
@@ -100,18 +112,56 @@ def _table_entry(line: bytes) -> TableEntry:
     return TableEntry(int(number), int(start) * SECTOR_BYTES, int(sectors) * SECTOR_BYTES, name, scheme)
 
 
+def _cut_table(device: io.FileIO, within: float) -> list[TableEntry]:
+    """Run sfdisk(8), where blkid(8) sees an MBR: by itself sfdisk takes many a boot sector for one."""
+    scheme = _run_on(device, [b"blkid", b"-p", b"-o", b"value", b"-s", b"PTTYPE"], within, package="util-linux")
+    if scheme.output.strip() != b"dos":
+        return []
+    try:
+        ended = _run_on(device, [b"sfdisk", b"--json"], within, package="fdisk")
+    except FileNotFoundError:
+        return []
+    return [] if ended.status != 0 else _sfdisk_entries(json.loads(ended.output)["partitiontable"])
+
+
+def _sfdisk_entries(table: dict[str, Any]) -> list[TableEntry]:
+    sector_bytes = table.get("sectorsize", SECTOR_BYTES)
+    return [
+        TableEntry(
+            number=int(_NUMBER.findall(one["node"])[0]),
+            start_bytes=one["start"] * sector_bytes,
+            size_bytes=one["size"] * sector_bytes,
+            type=f"0x{one['type'].lower()}",
+            scheme="dos",
+        )
+        for one in table.get("partitions", ())
+    ]
+
+
 def add_partitions(device: io.FileIO, first: int, last: int, *, within: float) -> None:
-    """Run ``partx --add``, which goes on after a partition that the kernel refuses."""
-    ended = _partx(device, b"--add", b"--nr", b"%d:%d" % (first, last), within=within)
-    if ended.status != 0 and not processes.surroundings().has_sys_admin:
+    """Run ``partx --add``, which goes on after a partition that the kernel refuses; then addpart(8) for a cut table."""
+    if _partx(device, b"--add", b"--nr", b"%d:%d" % (first, last), within=within).status == 0:
+        return
+    if not processes.surroundings().has_sys_admin:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+    for entry in _cut_table(device, within):
+        if first <= entry.number <= last:
+            size_bytes = _EXTENDED_BYTES if entry.is_extended else entry.size_bytes
+            place = (entry.number, entry.start_bytes // SECTOR_BYTES, size_bytes // SECTOR_BYTES)
+            _run_on(device, [b"addpart"], within, package="util-linux", after=[b"%d" % one for one in place])
 
 
 def _partx(device: io.FileIO, *options: bytes, within: float) -> Ended:
-    """Run partx(8) on the very device that is open here, whatever its node is by now."""
+    return _run_on(device, [b"partx", *options], within, package="util-linux")
+
+
+def _run_on(
+    device: io.FileIO, command: Sequence[bytes], within: float, *, package: str, after: Sequence[bytes] = ()
+) -> Ended:
+    """Run a program on the very device that is open here, whatever its node is by now; ``after`` comes after that."""
     with above_stdio(device) as passed:
         node = b"/proc/self/fd/%d" % passed.fileno()
-        return _run([b"partx", *options, b"--", node], within, package="util-linux", passed=(passed.fileno(),))
+        return _run([*command, node, *after], within, package=package, passed=(passed.fileno(),))
 
 
 def _run(command: Sequence[bytes], within: float, *, package: str, passed: Sequence[int] = ()) -> Ended:

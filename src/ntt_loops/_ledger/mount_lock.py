@@ -7,6 +7,7 @@ goes with the last one who needs it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def mount_lock(ledger: Ledger, medium: str, deadline: Deadline) -> Iterator[None
     while (file := _locked(ledger, path)) is None:
         if deadline.expired:
             message = f"medium {medium} is being mounted or unmounted by another process, which holds {path}; try again"
-            raise MountTimeoutError(message, medium=medium, text=message)
+            raise MountTimeoutError(message, medium=medium, text=message, errno=errno.EAGAIN)
         attempt += 1
         deadline.pause(1 + attempt // _TRIES_AT_ONE_PAUSE)
     try:

@@ -58,7 +58,9 @@ class Folders:
         self._check_folder(self._root)
         self._check_folder(self.base)
         if self.base in mount_points:
-            raise self._error(self.base, "something else is mounted there", errno.EBUSY)
+            raise self._error(
+                self.base, "something else is mounted there: unmount it, or give another root", errno.EBUSY
+            )
         if os.path.lexists(self.base):
             self._check_empty(mount_points)
 
@@ -70,16 +72,16 @@ class Folders:
         except OSError as error:
             raise self._error(path, error.strerror or str(error), error.errno or errno.EIO) from error
         if stat.S_ISLNK(mode):
-            raise self._error(path, "it is a symlink", errno.ELOOP)
+            raise self._error(path, "it is a symlink: remove it, or give its target", errno.ELOOP)
         if not stat.S_ISDIR(mode):
-            raise self._error(path, "it is no folder", errno.ENOTDIR)
+            raise self._error(path, "it is no folder: remove it, or give another root", errno.ENOTDIR)
 
     def _check_empty(self, mount_points: Collection[bytes]) -> None:
         """See that there is nothing but what a killed run may have left: empty folders of partitions."""
         used = [name for name in sorted(os.listdir(self.base)) if not self._is_left_over(name, mount_points)]
         if used:
             shown = ", ".join(map(os.fsdecode, used[:_SHOWN])) + (", ..." if len(used) > _SHOWN else "")
-            raise self._error(self.base, f"it is not empty: it holds {shown}", errno.ENOTEMPTY)
+            raise self._error(self.base, f"it is not empty, it holds {shown}: empty it", errno.ENOTEMPTY)
 
     def _is_left_over(self, name: bytes, mount_points: Collection[bytes]) -> bool:
         path = os.path.join(self.base, name)

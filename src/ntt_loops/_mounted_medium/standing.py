@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,8 @@ def find_standing(kernel: Kernel, folders: Folders, medium: str) -> list[Standin
     if foreign:
         where = os.fsdecode(min(foreign))
         message = (
-            f"medium {medium} cannot be mounted at {os.fsdecode(folders.base)}: {where} is a mount of something else"
+            f"medium {medium} cannot be mounted at {os.fsdecode(folders.base)}: {where} is a mount of something else: "
+            "unmount it, or give another root"
         )
         raise MountError(message, medium=medium, text="a foreign mount", errno=errno.EBUSY)
     return found
@@ -128,6 +130,6 @@ def _other_image(standing: Standing, other: str, image: OpenImage, medium: str) 
     point = os.fsdecode(standing.mount.mount_point)
     message = (
         f"medium {medium}: {point} is mounted from another file, {other!r}, not from {image.path!r} as it is now: "
-        f"unmount it first, with ntt_loops.unmount_medium({medium!r})"
+        f"unmount it first, with unmount_medium({medium!r}) or 'ntt-loops unmount {shlex.quote(medium)}'"
     )
     return MountError(message, medium=medium, image=image.path, text=f"mounted from {other}", errno=errno.EBUSY)

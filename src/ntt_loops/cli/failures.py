@@ -36,9 +36,14 @@ def complain(sentence: str) -> None:
 
 
 def status_of(error: OSError | ValueError) -> Exit:
-    """Return BUSY where the same may work later: somebody uses a device, or has a ledger locked."""
-    is_locked = isinstance(error, ntt_loops.LedgerError) and error.errno == errno.EAGAIN
-    return Exit.BUSY if isinstance(error, ntt_loops.DeviceBusyError) or is_locked else Exit.ERROR
+    """Return BUSY where the same may work later: somebody uses a device, or works on the medium."""
+    return Exit.BUSY if isinstance(error, ntt_loops.DeviceBusyError) or _is_locked(error) else Exit.ERROR
+
+
+def _is_locked(error: OSError | ValueError) -> bool:
+    """Whether another process has the medium's ledger locked, or is mounting or unmounting it."""
+    kinds = (ntt_loops.LedgerError, ntt_loops.MountTimeoutError)
+    return isinstance(error, kinds) and error.errno == errno.EAGAIN
 
 
 def plain(error: OSError | ValueError) -> dict[str, Any]:
@@ -73,7 +78,7 @@ def _hints(error: OSError | ValueError) -> Iterable[str]:
         yield "run it as root: sudo ntt-loops ..."
     elif isinstance(error, ntt_loops.LoopUnavailableError):
         yield "'modprobe loop' loads the driver; 'ntt-loops sweep --system --dry-run' shows devices that could go"
-    elif isinstance(error, ntt_loops.LedgerError) and error.errno == errno.EAGAIN:
+    elif _is_locked(error):
         yield "another process works on that medium: try again, with a longer --timeout"
 
 

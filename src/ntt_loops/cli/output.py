@@ -5,6 +5,7 @@ On a terminal it is coloured; no line is ever wrapped or cut, so that each path 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -39,6 +40,14 @@ def echo(*cells: Cell | str) -> None:
     from rich.text import Text  # noqa: PLC0415 - only where there is a terminal
 
     _console().print(Text.assemble(*parts), soft_wrap=True)
+
+
+def echo_path(path: str) -> None:
+    """Print a path alone: what does not print is made visible on a terminal only; a program gets the very bytes."""
+    if is_terminal():
+        echo(path)
+    else:
+        click.echo(os.fsencode(path))
 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[Cell | str]], *, indent: str = "") -> None:

@@ -58,7 +58,7 @@ def attach_options(command: Decorated) -> Decorated:
 def medium_option(command: Decorated) -> Decorated:
     """Add ``--medium``."""
     text = "The medium's id; by default the image's name without its suffix."
-    return click.option("--medium", metavar="ID", help=text)(command)
+    return click.option("--medium", metavar="ID", callback=_named, help=text)(command)
 
 
 def root_option(command: Decorated) -> Decorated:
@@ -98,9 +98,9 @@ def device_argument(command: Decorated) -> Decorated:
     return click.argument("device", callback=_named, shell_complete=_completing("device"))(command)
 
 
-def _named(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:  # noqa: ANN401 - a str or a tuple of them
+def _named(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:  # noqa: ANN401 - a str, a tuple of them, or None
     """Return it; a variable that was empty in a script must not pass for the current folder."""
-    if "" in ([value] if isinstance(value, str) else value):
+    if "" in ([value] if isinstance(value, str) else value or ()):
         message = "it may not be empty"
         raise click.BadParameter(message)
     return value

@@ -28,6 +28,22 @@ def test_mount_prints_the_folder_alone(cli: CommandLine, root: Path) -> None:
         assert cli("mount", "disk-12.img", "--root", root) == (0, f"{root / 'disk-12'}\n", "")
 
 
+def test_a_program_gets_the_folder_as_it_is(cli: CommandLine, root: Path) -> None:
+    """Else ``dir=$(...)`` would name no folder; what is for people has nothing in it that a terminal would obey."""
+    odd = "an odd\n\x1b[31mname"
+    done = cli("mount", "disk-12.img", "--root", root, "--medium", odd)
+    assert done.out == f"{root / odd}\n"
+    assert (root / odd).is_dir()
+
+
+def test_an_error_says_what_to_do(cli: CommandLine, root: Path) -> None:
+    """What is in the way, and what to do about it."""
+    (root / "disk-12").mkdir(parents=True)
+    (root / "disk-12" / "file").touch()
+    in_use = cli("mount", "disk-12.img", "--root", root)
+    assert (in_use.status, in_use.err.endswith("it holds file: empty it\n")) == (1, True)
+
+
 def test_mount_tells_all_in_json(cli: CommandLine, root: Path) -> None:
     """What the library's MountedMedium has."""
     found = cli("mount", "--json", "disk-12.img", "--root", root, "--medium", "m").json

@@ -29,6 +29,7 @@ TIMES = ["-1", "soon", "1 year", "nan", "inf", "", "1e3"]
         ["attach", "disk-12.img", "--offset", "-1"],
         ["attach", "disk-12.img", "--offset", "many"],
         ["attach", "disk-12.img", "--read-only"],
+        ["attach", "disk-12.img", "--medium", ""],
         ["release"],
         ["release", ""],
         ["release", "disk-12", ""],
@@ -65,7 +66,6 @@ def test_misuse_is_status_2(cli: CommandLine, kernel: MemoryKernel, arguments: l
     "arguments",
     [
         ["attach", "disk-12.img", "--medium", "a/b"],
-        ["attach", "disk-12.img", "--medium", ""],
         ["mount", "disk-12.img", "--medium", ".."],
         ["run", "disk-12.img", "--medium", "a/b", "--", "true"],
         ["release", ".."],

@@ -10,7 +10,7 @@ import click
 import ntt_loops
 from ntt_loops.cli.exits import Exit
 from ntt_loops.cli.failures import complain
-from ntt_loops.cli.output import Cell, echo, echo_json, echo_table, is_terminal
+from ntt_loops.cli.output import Cell, echo_json, echo_path, echo_table, is_terminal
 from ntt_loops.cli.parameters import (
     image_argument,
     json_option,
@@ -18,6 +18,7 @@ from ntt_loops.cli.parameters import (
     root_option,
     timeout_option,
 )
+from ntt_loops.cli.stopping import undone_when_ended
 from ntt_loops.cli.text import size
 from ntt_loops.cli.verb import Verb
 from ntt_loops.cli.waiting import waiting
@@ -38,7 +39,8 @@ def command(image: str, medium: str | None, root: str, timeout: float, *, as_jso
     What is mounted already is left as it is, and that is success. No journal is replayed: the image does not change.
     """
     path = Path(image)
-    with waiting(list, timeout, otherwise="mount(8), or for another process that mounts the same medium"):
+    others = "mount(8), or for another process that mounts the same medium"
+    with undone_when_ended(), waiting(list, timeout, otherwise=others):
         found = ntt_loops.mount_medium(path, medium=medium, root=root, timeout=timeout)
     if as_json:
         echo_json(found.to_dict())
@@ -48,7 +50,7 @@ def command(image: str, medium: str | None, root: str, timeout: float, *, as_jso
 
 
 def _show(found: MountedMedium) -> None:
-    echo(str(found.mount_point))
+    echo_path(str(found.mount_point))
     if is_terminal():
         echo_table(("DEVICE", "STATUS", "TYPE", "SIZE", "MOUNTED AT"), [_row(one) for one in found.partitions])
     for one in found.partitions:

@@ -11,6 +11,7 @@ import click
 import ntt_loops
 from ntt_loops.cli import failures
 from ntt_loops.cli.child import run_child
+from ntt_loops.cli.nodes import add_partitions
 from ntt_loops.cli.output import echo_json
 from ntt_loops.cli.parameters import attach_options, image_argument, json_option, timeout_option
 from ntt_loops.cli.verb import Verb
@@ -52,6 +53,7 @@ def command(  # noqa: PLR0913 - its options
         device = str(attachment.__enter__())
     facts = {"medium": attachment.medium, "image": str(attachment.device.image), "device": device}
     try:
+        add_partitions(attachment.device)
         status = run_child([word.replace("{}", device) for word in command], {**os.environ, "NTT_LOOPS_DEVICE": device})
     finally:
         error = _detach(attachment, device, timeout)
