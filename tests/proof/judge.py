@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntt_loops import NttLoopsError
@@ -12,6 +9,7 @@ from tests.support import oracle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.proof.scenarios import Scenario
 
@@ -50,7 +48,6 @@ def _wrong(scenario: Scenario) -> Iterator[str]:
 def _wrong_of_mounts(scenario: Scenario, root: Path) -> Iterator[str]:
     """One unmount takes all mounts and folders away, and the medium can be mounted again."""
     loops, image = scenario.loops, scenario.image
-    oracle.wait_until(lambda: not _programs_at(root), "the end of mount(8) and umount(8)", seconds=60)
     for attempt in ("left", "left of another run"):
         loops.unmount_medium(image.stem, root=root)
         if mounts := [point for _, point in oracle.mounts() if point.is_relative_to(root)]:
@@ -59,14 +56,3 @@ def _wrong_of_mounts(scenario: Scenario, root: Path) -> Iterator[str]:
             yield f"{attempt}: the folder of the medium"
         if attempt == "left" and not loops.mount_medium(image, root=root).is_new:
             yield "mounted again, it was mounted"
-
-
-def _programs_at(root: Path) -> list[str]:
-    """Return the programs that a killed process had started on its mount points."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            if words[0].endswith(b"mount") and any(word.startswith(os.fsencode(root)) for word in words):
-                found.append(process.name)
-    return found

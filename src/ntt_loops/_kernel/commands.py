@@ -12,20 +12,27 @@ import os
 import re
 import signal
 import subprocess
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntt_loops._kernel import guarded, processes
-from ntt_loops._kernel.descriptors import above_stdio
+from ntt_loops._kernel.descriptors import above_stdio, open_descriptor
 from ntt_loops._kernel.protocol import StuckError
 from ntt_loops._kernel.starting import Starting
 from ntt_loops._kernel.values import SECTOR_BYTES, Probe, TableEntry
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 #: A killed program ends at once, unless it sleeps in the kernel.
 _KILLED_SECONDS = 0.5
+#: The lock that programs keep, as the standard input of a shell that waits for them. They themselves do not get it: a
+#: daemon that one of them leaves behind, as mount helpers do, would keep it for as long as it lives.
+_kept: ContextVar[io.FileIO | None] = ContextVar("_kept", default=None)
+_SHELL = (b"sh", b"-c", b'"$@" </dev/null; exit $?', b"sh")
+#: A shell's exit status where it found no such program.
+_NOT_FOUND = 127
 
 
 class Ended(NamedTuple):
@@ -35,6 +42,19 @@ class Ended(NamedTuple):
     output: bytes
     #: What it said on stderr, or its exit status where it said nothing.
     text: str
+
+
+@contextlib.contextmanager
+def outlived_by_programs(lock: io.FileIO) -> Iterator[None]:
+    """Let a flock go only when the programs that are started in the block have ended, though this process be killed.
+
+    Else the next one to take it would find a mount(8) at work that nobody waits for.
+    """
+    token = _kept.set(lock)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
 
 
 def umount(mount_point: bytes, *, within: float) -> None:
@@ -52,9 +72,14 @@ _MOUNT_CONTINUES = "\n       "
 
 
 def mount(node: bytes, mount_point: bytes, *, fstype: str, options: str, within: float) -> None:
-    """Run mount(8). A mount helper that it started is killed with it."""
+    """Run mount(8). A mount helper that it started is killed with it.
+
+    It is handed a descriptor of the node: though this process be killed, and its own with it, the number cannot become
+    another image's before mount(2) is made (F15).
+    """
     command = [b"mount", b"-t", fstype.encode(), b"-o", options.encode(), b"--", node, mount_point]
-    ended = _run(command, within, package="mount or util-linux")
+    with open_descriptor(node, os.O_RDONLY) as device, above_stdio(device) as passed:
+        ended = _run(command, within, package="mount or util-linux", passed=(passed.fileno(),))
     if ended.status != 0:
         raise OSError(errno.EIO, ended.text.replace(_MOUNT_CONTINUES, " "))
 
@@ -167,13 +192,13 @@ def _run_on(
 def _run(command: Sequence[bytes], within: float, *, package: str, passed: Sequence[int] = ()) -> Ended:
     """Run a program in English; OSError ENOENT where it is not installed, StuckError where it does not end in time."""
     name = os.fsdecode(command[0])
-    program = Starting(lambda: _start(command, passed), _kill)
+    lock = _kept.get()
+    program = Starting(lambda: _start(command, passed, lock), _kill)
     try:
         child = program.start()
         output, said = child.communicate(timeout=min(max(within, guarded.SHORTEST_SECONDS), guarded.LONGEST_SECONDS))
     except FileNotFoundError as error:
-        message = f"{name}(8) is not installed (package {package})"
-        raise OSError(errno.ENOENT, message) from error
+        raise _not_installed(name, package) from error
     except subprocess.TimeoutExpired:
         program.end()
         message = f"{name} did not end within {within:.1f} s"
@@ -181,13 +206,19 @@ def _run(command: Sequence[bytes], within: float, *, package: str, passed: Seque
     except BaseException:
         program.end()
         raise
+    if lock is not None and child.returncode == _NOT_FOUND:
+        raise _not_installed(name, package)
     return Ended(child.returncode, output, os.fsdecode(said).strip() or f"{name}: exit status {child.returncode}")
 
 
-def _start(command: Sequence[bytes], passed: Sequence[int]) -> subprocess.Popen[bytes]:
+def _not_installed(name: str, package: str) -> OSError:
+    return OSError(errno.ENOENT, f"{name}(8) is not installed (package {package})")
+
+
+def _start(command: Sequence[bytes], passed: Sequence[int], lock: io.FileIO | None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
+        command if lock is None else [*_SHELL, *command],
+        stdin=subprocess.DEVNULL if lock is None else lock,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "LC_ALL": "C"},

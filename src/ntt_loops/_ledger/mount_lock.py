@@ -1,7 +1,8 @@
 """One lock a medium around look, attach and mount: who comes second finds what the first one mounted.
 
 A file of its own beside the ledger, since the ledger's is let go before each pause, and taken by the attach itself. It
-goes with the last one who needs it.
+goes with the last one who needs it. A program that was started under it keeps it until it has ended, so that no mount
+of a killed process comes late.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ntt_loops._kernel import flock
+from ntt_loops._kernel.commands import outlived_by_programs
 from ntt_loops._ledger.book import is_at
 from ntt_loops._ledger.names import SUFFIX, file_name
 from ntt_loops.errors import MountTimeoutError
@@ -46,7 +48,8 @@ def mount_lock(ledger: Ledger, medium: str, deadline: Deadline) -> Iterator[None
         attempt += 1
         deadline.pause(1 + attempt // _TRIES_AT_ONE_PAUSE)
     try:
-        yield
+        with outlived_by_programs(file):
+            yield
     finally:
         _let_go(file, path)
 

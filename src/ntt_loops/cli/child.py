@@ -2,7 +2,7 @@
 
 It stays in our process group, so that a pipeline, Ctrl-C and Ctrl-Z are what they are without us. What the terminal
 sends reaches it by itself; what is sent to us alone is passed on. The kernel says which is which, but only to
-sigwaitinfo(2).
+sigtimedwait(2).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _PASSED_ON = frozenset(
 _WATCHED = _PASSED_ON | {signal.SIGTSTP, signal.SIGCHLD}
 #: si_code of a signal that the kernel sent by itself: here the terminal's, which goes to the whole group.
 _SI_KERNEL = 0x80
+#: So often the command is asked after without a signal: where another thread is left, that may have taken it.
+_ASK_SECONDS = 1.0
 #: What Python ignores from the start; a program does not expect that.
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 #: Status of a command that a signal ended, as in a shell.
@@ -54,15 +56,14 @@ def run_child(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 def _wait(pid: int) -> int:
     while True:
-        info = signal.sigwaitinfo(_WATCHED)
-        is_from_terminal = info.si_code == _SI_KERNEL
-        if info.si_signo == signal.SIGCHLD:
+        info = signal.sigtimedwait(_WATCHED, _ASK_SECONDS)
+        if info is None or info.si_signo == signal.SIGCHLD:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else _BY_SIGNAL - code
             continue
-        if not is_from_terminal:
+        if info.si_code != _SI_KERNEL:
             os.kill(pid, info.si_signo)
         if info.si_signo == signal.SIGTSTP:
             _stop()
