@@ -167,6 +167,21 @@ def test_a_file_at_the_old_path_does_not_hide_an_orphan(world: World, loops: Loo
     assert [one.device for one in loops.sweep().released] == [str(device)]
 
 
+def test_a_name_too_long_for_the_kernels_note_does_not_hide_an_orphan(world: World, loops: Loops) -> None:
+    """No file can be called a name of 250 bytes with " (deleted)" behind it, so that one of that name is deleted."""
+    image = world.image()
+    image = image.rename(image.with_name("n" * 250))
+    device = loops.attach_kept(image)
+    assert reasons(loops.sweep(dry_run=True)) == {str(device): "image exists"}
+    image.unlink()
+    assert [one.device for one in loops.sweep().released] == [str(device)]
+    image = world.image().rename(image)
+    foreign = world.attach_foreign(image)
+    image.unlink()
+    (one,) = loops.release_all(image).released
+    assert (one.device, one.found_by, one.freed_bytes > 0) == (f"/dev/loop{foreign}", "path", True)
+
+
 def test_the_listing_shows_ours_and_strangers_on_the_same_image(world: World, loops: Loops) -> None:
     """list_media tells who made each device of a medium, whether its image is deleted, and how old it is."""
     image = world.image()

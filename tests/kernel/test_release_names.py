@@ -41,7 +41,7 @@ def test_the_exact_name_is_the_mediums(loops: Loops, tmp_path: Path, name: str, 
 def test_any_other_name_is_not(loops: Loops, tmp_path: Path) -> None:
     """Names that only hold the hash, begin or end with it, or are it in another case, are not the medium's."""
     medium = new_hash()
-    names = ["{}.img.bak", "x{}.img", "{}x.img", " {}.img", "{} .img", "{}-1.img", ".{}", "{}.tar.gz"]
+    names = ["{}.img.bak", "x{}.img", "{}x.img", " {}.img", "{} .img", "{}-1.img", ".{}", "{}.tar.gz", "{} (deleted)"]
     names = [name.format(medium) for name in names] + [f"{medium.upper()}.img", f"{medium[:-1]}.img"]
     (tmp_path / medium).mkdir()
     with ExitStack() as stack:

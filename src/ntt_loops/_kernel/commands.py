@@ -30,7 +30,7 @@ _KILLED_SECONDS = 0.5
 #: The lock that programs keep, as the standard input of a shell that waits for them. They themselves do not get it: a
 #: daemon that one of them leaves behind, as mount helpers do, would keep it for as long as it lives.
 _kept: ContextVar[io.FileIO | None] = ContextVar("_kept", default=None)
-_SHELL = (b"sh", b"-c", b'"$@" </dev/null; exit $?', b"sh")
+_SHELL = (b"/bin/sh", b"-c", b'"$@" </dev/null; exit $?', b"sh")
 #: A shell's exit status where it found no such program.
 _NOT_FOUND = 127
 
@@ -78,8 +78,12 @@ def mount(node: bytes, mount_point: bytes, *, fstype: str, options: str, within:
     another image's before mount(2) is made (F15).
     """
     command = [b"mount", b"-t", fstype.encode(), b"-o", options.encode(), b"--", node, mount_point]
-    with open_descriptor(node, os.O_RDONLY) as device, above_stdio(device) as passed:
-        ended = _run(command, within, package="mount or util-linux", passed=(passed.fileno(),))
+    with contextlib.ExitStack() as stack:
+        passed: tuple[int, ...] = ()
+        with contextlib.suppress(OSError):  # then mount(8) says what is wrong with it
+            device = stack.enter_context(open_descriptor(node, os.O_RDONLY))
+            passed = (stack.enter_context(above_stdio(device)).fileno(),)
+        ended = _run(command, within, package="mount or util-linux", passed=passed)
     if ended.status != 0:
         raise OSError(errno.EIO, ended.text.replace(_MOUNT_CONTINUES, " "))
 

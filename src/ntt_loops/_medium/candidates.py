@@ -165,8 +165,10 @@ class Finder:
         return seen.tag is not None and seen.tag.token == token_of(self._medium.name)
 
     def _is_named(self, seen: Seen) -> bool:
-        names = {os.path.basename(seen.bound.backing_file), os.path.basename(seen.path)}
-        return any(is_named_for(name, self._medium.name) for name in names)
+        if not is_named_for(os.path.basename(seen.path), self._medium.name):
+            return False
+        # What looks like the kernel's note may be the end of a living image's name.
+        return is_named_for(os.path.basename(self._survey.judged(seen).path), self._medium.name)
 
 
 class OtherLedgers:

@@ -45,8 +45,8 @@ def judge(kernel: Kernel, backing_file: bytes, inode: tuple[int, int] | None, wi
         try:
             found = kernel.file_id(name, within=within)
         except OSError as error:  # StuckError too
-            if error.errno == errno.ENOENT:
-                continue
+            if error.errno == errno.ENOENT or (error.errno == errno.ENAMETOOLONG and name is backing_file):
+                continue  # no file can have a name that the kernel's note makes too long
             return Judged(Deletion.UNKNOWN, stripped)
         if found == inode:
             return Judged(Deletion.LIVING, name)
