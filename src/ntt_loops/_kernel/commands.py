@@ -12,24 +12,23 @@ import os
 import re
 import signal
 import subprocess
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ntt_loops._kernel import guarded, processes
 from ntt_loops._kernel.descriptors import above_stdio, open_descriptor
+from ntt_loops._kernel.outliving import kept_lock
 from ntt_loops._kernel.protocol import StuckError
 from ntt_loops._kernel.starting import Starting
 from ntt_loops._kernel.values import SECTOR_BYTES, Probe, TableEntry
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 #: A killed program ends at once, unless it sleeps in the kernel.
 _KILLED_SECONDS = 0.5
-#: The lock that programs keep, as the standard input of a shell that waits for them. They themselves do not get it: a
-#: daemon that one of them leaves behind, as mount helpers do, would keep it for as long as it lives.
-_kept: ContextVar[io.FileIO | None] = ContextVar("_kept", default=None)
+#: Has the lock that a program is to keep as its standard input, and waits for it. The program itself does not get it: a
+#: daemon that it leaves behind, as mount helpers do, would keep it for as long as it lives.
 _SHELL = (b"/bin/sh", b"-c", b'"$@" </dev/null; exit $?', b"sh")
 #: A shell's exit status where it found no such program.
 _NOT_FOUND = 127
@@ -42,19 +41,6 @@ class Ended(NamedTuple):
     output: bytes
     #: What it said on stderr, or its exit status where it said nothing.
     text: str
-
-
-@contextlib.contextmanager
-def outlived_by_programs(lock: io.FileIO) -> Iterator[None]:
-    """Let a flock go only when the programs that are started in the block have ended, though this process be killed.
-
-    Else the next one to take it would find a mount(8) at work that nobody waits for.
-    """
-    token = _kept.set(lock)
-    try:
-        yield
-    finally:
-        _kept.reset(token)
 
 
 def umount(mount_point: bytes, *, within: float) -> None:
@@ -196,7 +182,7 @@ def _run_on(
 def _run(command: Sequence[bytes], within: float, *, package: str, passed: Sequence[int] = ()) -> Ended:
     """Run a program in English; OSError ENOENT where it is not installed, StuckError where it does not end in time."""
     name = os.fsdecode(command[0])
-    lock = _kept.get()
+    lock = kept_lock.get()
     program = Starting(lambda: _start(command, passed, lock), _kill)
     try:
         child = program.start()
@@ -240,7 +226,7 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
     try:
-        child.wait(_KILLED_SECONDS)
+        child.communicate(timeout=_KILLED_SECONDS)  # until nobody has its pipes: it may be the child of a shell
     except subprocess.TimeoutExpired:
         pass
     finally:

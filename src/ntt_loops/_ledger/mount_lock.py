@@ -13,7 +13,7 @@ import os
 from typing import TYPE_CHECKING
 
 from ntt_loops._kernel import flock
-from ntt_loops._kernel.commands import outlived_by_programs
+from ntt_loops._kernel.outliving import outlived_by_programs
 from ntt_loops._ledger.book import is_at
 from ntt_loops._ledger.names import SUFFIX, file_name
 from ntt_loops.errors import MountTimeoutError
