@@ -31,6 +31,12 @@ def worker_of(scheduler: Scheduler, kind: Callable[..., Worker], **options: Any)
     return kind(scheduler.address, **{**_HERE, "name": "alice", "nthreads": 1, "memory_limit": 0, **options})
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until it holds; who never sees that is ended by ``run``."""
+    while not holds():  # noqa: ASYNC110 - nobody tells of devices
+        await asyncio.sleep(0.02)
+
+
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run it to its end; a hang is a failure."""
 
