@@ -8,6 +8,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
+import dask
 from distributed import Client, Nanny, Scheduler, SpecCluster
 
 from ntt_loops.dask import LoopsWorker
@@ -21,6 +22,11 @@ _HERE = {"host": "127.0.0.1"}
 #: A task that merely waits on a worker which is killed counts as one that killed it. Ours can be run again.
 _ALLOWED_FAILURES = 20
 _PATIENCE_SECONDS = 120
+#: A cluster that starts its workers itself gives up one that is not there 15 seconds after it was lost: on a busy
+#: machine it may still be starting, and a killed one may just have been killed again. ``dask worker`` has no such limit.
+_LOST_AFTER = {"distributed.deploy.lost-worker-timeout": "1 hour"}
+#: Ctrl-C in a terminal goes to all processes: it is for the one that can end the others.
+_PRELOAD = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
 @contextlib.contextmanager
@@ -31,6 +37,7 @@ def connected(stations: Iterable[Station]) -> Iterator[Client]:
     make_cluster: Any = SpecCluster  # its arguments have no types, nor have those of a client
     make_client: Any = Client
     with (
+        dask.config.set(_LOST_AFTER),
         make_cluster(workers, scheduler=_scheduler(), silence_logs=logging.CRITICAL) as cluster,
         make_client(cluster, set_as_default=False) as client,
     ):
@@ -53,6 +60,7 @@ def _worker(station: Station) -> dict[str, Any]:
         "worker_class": LoopsWorker,
         "env": {"NTT_LOOPS_RUN_DIR": os.fspath(station.run_dir)},
         "resources": {station.name: 1},
+        "preload": [_PRELOAD],
         "nthreads": 1,
         "memory_limit": 0,
         "local_directory": os.fspath(station.folder / "scratch"),

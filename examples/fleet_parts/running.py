@@ -57,8 +57,9 @@ class Fleet:
         return self._client.submit(process, order, resources={station.name: 1}, pure=False)
 
     def _kill(self) -> None:
+        """Kill whoever waits for it, once what the worker before it left is known."""
         for station in self._stations:
-            for pid in station.waiting():
+            for pid in station.waiting() if station.name not in self._dead else ():
                 os.kill(pid, signal.SIGKILL)
                 station.killed.append(pid)
                 self._dead[station.name] = pid
