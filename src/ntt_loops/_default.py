@@ -23,6 +23,10 @@ class DefaultLoops(Loops):
         self._run_dir: str | None = None
         self._replacements: list[Loops] = []
 
+    def __reduce__(self) -> str:
+        """Be the default of whatever process unpickles it: a task that is sent to another host uses that host's."""
+        return "DEFAULT"
+
     def _world(self) -> World:
         """Return those of the ``Loops`` in whose stead this one is."""
         if self._replacements:
