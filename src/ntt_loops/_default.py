@@ -22,11 +22,21 @@ class DefaultLoops(Loops):
         self._current: Loops | None = None
         self._run_dir: str | None = None
         self._replacements: list[Loops] = []
+        self._watchers: tuple[list[World], ...] = ()
 
     def _world(self) -> World:
         """Return those of the ``Loops`` in whose stead this one is."""
-        if self._replacements:
-            return self._replacements[-1]._world()  # noqa: SLF001 - of the same class
+        world = self.stand_in() or self._own_world()
+        for worlds in self._watchers:
+            if world not in worlds:
+                worlds.append(world)
+        return world
+
+    def stand_in(self) -> World | None:
+        """Return the world that a test put there, if one did."""
+        return self._replacements[-1]._world() if self._replacements else None  # noqa: SLF001 - of the same class
+
+    def _own_world(self) -> World:
         run_dir = os.environ.get("NTT_LOOPS_RUN_DIR") or RUN_DIR
         if self._current is None or run_dir != self._run_dir:
             self._current, self._run_dir = Loops(run_dir), run_dir
@@ -37,9 +47,20 @@ class DefaultLoops(Loops):
         """Stand for ``loops`` in a ``with`` block, in all threads."""
         self._replacements.append(loops)
         try:
+            self._world()  # who watches is to know of it, used or not
             yield
         finally:
             self._replacements.remove(loops)
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[list[World]]:
+        """Yield the worlds that are used in a ``with`` block, by a list that grows."""
+        worlds: list[World] = []
+        self._watchers += (worlds,)
+        try:
+            yield worlds
+        finally:
+            self._watchers = tuple(one for one in self._watchers if one is not worlds)
 
 
 DEFAULT = DefaultLoops()

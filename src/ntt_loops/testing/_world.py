@@ -35,6 +35,11 @@ class RestOfTheWorld(MountsElsewhere):
 
     _machine: Machine
 
+    def device_numbers(self) -> list[int]:
+        """Return the numbers of all devices there are, bound or not."""
+        with self._machine as machine:
+            return sorted(machine.devices)
+
     # -- what is stacked, and partitions
 
     def stack_loop(self, where: Where) -> int:
