@@ -14,6 +14,9 @@ from tests.support.needs import missing_for_kernel, require_kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: pytest's own, for tests of the plugin.
+pytest_plugins = ["pytester"]
+
 TESTS = Path(__file__).parent
 GUARDED = (TESTS / "kernel", TESTS / "contract", TESTS / "proof")
 #: Every test in these needs root and loop devices.

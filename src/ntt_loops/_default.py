@@ -10,7 +10,7 @@ from ntt_loops._loops import Loops
 from ntt_loops._world import RUN_DIR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ntt_loops._world import World
 
@@ -22,13 +22,13 @@ class DefaultLoops(Loops):
         self._current: Loops | None = None
         self._run_dir: str | None = None
         self._replacements: list[Loops] = []
-        self._watchers: tuple[list[World], ...] = ()
+        self._watchers: tuple[tuple[list[World], Callable[[World], bool]], ...] = ()
 
     def _world(self) -> World:
         """Return those of the ``Loops`` in whose stead this one is."""
         world = self.stand_in() or self._own_world()
-        for worlds in self._watchers:
-            if world not in worlds:
+        for worlds, is_wanted in self._watchers:
+            if world not in worlds and is_wanted(world):
                 worlds.append(world)
         return world
 
@@ -53,14 +53,14 @@ class DefaultLoops(Loops):
             self._replacements.remove(loops)
 
     @contextlib.contextmanager
-    def watched(self) -> Iterator[list[World]]:
-        """Yield the worlds that are used in a ``with`` block, by a list that grows."""
+    def watched(self, is_wanted: Callable[[World], bool]) -> Iterator[list[World]]:
+        """Yield those worlds that are used in a ``with`` block and are wanted, by a list that grows."""
         worlds: list[World] = []
-        self._watchers += (worlds,)
+        self._watchers += ((worlds, is_wanted),)
         try:
             yield worlds
         finally:
-            self._watchers = tuple(one for one in self._watchers if one is not worlds)
+            self._watchers = tuple(one for one in self._watchers if one[0] is not worlds)
 
 
 DEFAULT = DefaultLoops()

@@ -90,10 +90,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "loop_leaks_allowed(reason): what the test leaves is meant to stay; no_loop_leaks does not watch it"
     )
-    if config.getini("ntt_loops_no_leaks"):
-        from ntt_loops.pytest_plugin._guard import EveryTest  # noqa: PLC0415 - it was asked for
+    _is_set(config, "ntt_loops_require_tools")
+    if _is_set(config, "ntt_loops_no_leaks"):
+        from ntt_loops.pytest_plugin import _every_test  # noqa: PLC0415 - it was asked for
 
-        config.pluginmanager.register(EveryTest(), "ntt_loops-every-test")
+        config.pluginmanager.register(_every_test, "ntt_loops-every-test")
+
+
+def _is_set(config: pytest.Config, option: str) -> bool:
+    try:
+        return bool(config.getini(option))
+    except ValueError as error:
+        message = f"{option} is true or false: {error}"
+        raise pytest.UsageError(message) from None
 
 
 @pytest.fixture

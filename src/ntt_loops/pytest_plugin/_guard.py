@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ntt_loops.pytest_plugin._images import IMAGES
-from ntt_loops.pytest_plugin._watch import Watch, watching
+from ntt_loops.pytest_plugin._watch import Watch, watching, watching_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,26 +31,6 @@ class Looker:
             item.stash[_WATCH].look()
 
 
-class EveryTest:
-    """The fixtures that nobody asks for by name, for ``ntt_loops_no_leaks``."""
-
-    @pytest.fixture(scope="session", autouse=True)
-    def _no_loop_leaks_in_the_run(
-        self, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-    ) -> Iterator[None]:
-        """Fail the last test if fixtures wider than a test have left something."""
-        base = tmp_path_factory.getbasetemp()
-        with watching(base) as watch:
-            yield
-            told = pytestconfig.stash.get(_TOLD, set())
-            leaks = [one for one in watch.leaks() if one.key not in told]
-            _fail_for("the fixtures of this run", leaks, watch, base)
-
-    @pytest.fixture(autouse=True)
-    def _no_loop_leaks_in_any_test(self, no_loop_leaks: None) -> None:
-        """Ask for the fixture."""
-
-
 def watch_test(request: pytest.FixtureRequest) -> Iterator[None]:
     """Watch a test, and fail it at its end if it left something."""
     if request.node.get_closest_marker("loop_leaks_allowed") is not None:
@@ -66,21 +46,34 @@ def watch_test(request: pytest.FixtureRequest) -> Iterator[None]:
         leaks = watch.leaks(lambda: request.node.stash.get(IMAGES, ()))
         del request.node.stash[_WATCH]
         request.config.stash.setdefault(_TOLD, set()).update(one.key for one in leaks)
-        _fail_for("the test", leaks, watch, base)
+        sentences = _undo(leaks, watch, base)
+    del watch, leaks  # a traceback keeps what its frames have: it is not to keep kernels, and so images, open
+    _fail("the test", sentences)
 
 
-def _fail_for(who: str, leaks: Sequence[Leak], watch: Watch, base: Path) -> None:
-    """Undo what may be undone, and fail with a line for each leak; nothing where there is none."""
-    if not leaks:
-        return
+def watch_run(config: pytest.Config, base: Path) -> Iterator[None]:
+    """Watch a whole run, and fail its last test if fixtures wider than a test have left something."""
+    with watching_run(base) as watch:
+        yield
+        told = config.stash.get(_TOLD, set())
+        sentences = _undo([one for one in watch.leaks() if one.key not in told], watch, base)
+    _fail("the fixtures of this run", sentences)
+
+
+def _fail(who: str, sentences: list[str]) -> None:
+    if sentences:
+        pytest.fail("\n  ".join([f"{who} left behind:", *sentences]), pytrace=False)
+
+
+def _undo(leaks: Sequence[Leak], watch: Watch, base: Path) -> list[str]:
+    """Undo what may be undone, and return a sentence for each leak."""
     undoable = [one for one in leaks if one.may_be_undone]
     if undoable:
         from ntt_loops.pytest_plugin._undo import undo  # noqa: PLC0415 - for the real kernel, which not all have
 
         undo(undoable, base / "ntt-loops-guard")
     left = {one.key for one in watch.leaks()} if undoable else set()
-    lines = [f"  {one.text}{_outcome(one, is_left=one.key in left)}" for one in leaks]
-    pytest.fail("\n".join([f"{who} left behind:", *lines]), pytrace=False)
+    return [f"{one.text}{_outcome(one, is_left=one.key in left)}" for one in leaks]
 
 
 def _outcome(leak: Leak, *, is_left: bool) -> str:

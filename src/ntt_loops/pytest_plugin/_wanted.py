@@ -67,7 +67,7 @@ class Wanted:
 def content_of(fstype: str | None, files: Mapping[str, bytes] | None, size_bytes: int | None) -> Content:
     """Return what is to be made in a place of that length, or of one that is long enough."""
     if fstype is not None and fstype not in _ROOM_BYTES:
-        message = f"fstype is {_one_of(_ROOM_BYTES)} or None, not {fstype!r}"
+        message = f"fstype is {_one_of(_ROOM_BYTES)}, or None for no file system, not {fstype!r}"
         raise ValueError(message)
     if files and fstype not in FOLDER_OPTIONS:
         message = f"files can be put into {_one_of(FOLDER_OPTIONS)} only, not into {fstype or 'no file system'}"

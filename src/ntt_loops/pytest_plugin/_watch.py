@@ -28,8 +28,15 @@ _PAUSE_SECONDS: Final = 0.02
 
 @contextlib.contextmanager
 def watching(folder: Path) -> Iterator[Watch]:
-    """Watch for the length of a ``with`` block."""
-    with DEFAULT.watched() as worlds:
+    """Watch for the length of a test."""
+    with DEFAULT.watched(lambda _: True) as worlds:
+        yield Watch(os.fsencode(folder), worlds)
+
+
+@contextlib.contextmanager
+def watching_run(folder: Path) -> Iterator[Watch]:
+    """Watch for the length of a run: not the kernels in memory, which would all have to be kept till its end."""
+    with DEFAULT.watched(lambda world: not isinstance(world.kernel, MemoryKernel)) as worlds:
         yield Watch(os.fsencode(folder), worlds)
 
 
