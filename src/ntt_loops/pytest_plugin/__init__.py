@@ -100,7 +100,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _is_set(config: pytest.Config, option: str) -> bool:
     try:
         return bool(config.getini(option))
-    except ValueError as error:
+    except (ValueError, pytest.UsageError) as error:  # the latter since pytest 9
         message = f"{option} is true or false: {error}"
         raise pytest.UsageError(message) from None
 
