@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,6 @@ from tests.support.rig import private_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 HEAD = """
 import os, subprocess, sys
@@ -349,3 +349,14 @@ def test_end():
         assert outcomes(result) == {"passed": 3}
         seen += [line for line in result.outlines if line.startswith("SEEN")]
     assert seen[0] == seen[1]
+
+
+def test_the_example_runs_on_real_devices_too(pytester: pytest.Pytester) -> None:
+    """Without the line that says in memory, as the document has it."""
+    require_tool("mkfs.ext4")
+    require_tool("sfdisk")
+    example = (Path(__file__).parents[2] / "examples" / "test_stage.py").read_text(encoding="utf-8")
+    pytester.makepyfile(test_stage=example.replace('@pytest.mark.usefixtures("in_memory_loops")', ""))
+    result = pytester.runpytest("--basetemp", pytester.path / "base", "-k", "copied", "--setup-show")
+    assert outcomes(result) == {"passed": 1, "deselected": 1}
+    assert "in_memory_loops" not in result.stdout.str()
