@@ -245,6 +245,25 @@ def test_a_descriptor_is_named_with_its_number(pytester: pytest.Pytester) -> Non
     }
 
 
+def test_a_ledger_that_is_not_to_be_trusted_is_no_trouble(pytester: pytest.Pytester) -> None:
+    """The library refuses it; what was attached all the same is told."""
+    pytester.makepyfile(
+        HEAD
+        + """
+def test_one(image, tmp_path):
+    from ntt_loops import LedgerError
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run").chmod(0o777)
+    with in_memory(run_dir=tmp_path / "run") as kernel:
+        with pytest.raises(LedgerError):
+            attach_kept(image)
+        kernel.attach_foreign(image)
+"""
+    )
+    (told,) = left_behind(pytester.runpytest())["test_one"]
+    assert re.fullmatch(r"in memory: /dev/loop0 is bound to '.*/a\.img'", told)
+
+
 def test_where_there_is_no_sysfs_memory_is_judged_all_the_same(pytester: pytest.Pytester) -> None:
     """On another system there is no real kernel to look at."""
     pytester.makeconftest(
