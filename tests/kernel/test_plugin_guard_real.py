@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ntt_loops.pytest_plugin import _watch
 from tests.support import oracle, rawloop
 from tests.support.media import by_losetup, new_image
 from tests.support.needs import require_tool
@@ -264,21 +268,38 @@ def test_one(device):
     assert left_behind(result) == {"test_one": told}
 
 
-def test_a_device_that_goes_in_a_moment_is_waited_for(run: Callable[..., pytest.RunResult]) -> None:
-    """The kernel detaches it once somebody else, as udev, has looked at it to the end."""
+def test_a_device_that_goes_in_a_moment_is_waited_for(
+    run: Callable[..., pytest.RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel detaches it once somebody else, as udev, has looked at it: here that ends at the guard's first pause."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    monkeypatch.setenv("GATE", str(gate))
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        if not pauses:
+            gate.write_text("go on\n")
+        pauses.append(seconds)
+        time.sleep(seconds)
+
+    monkeypatch.setattr(_watch, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
     result = run(
         """
+READ = 'exec 3<"$1"; echo; read -r line <"$2"'
+
 def test_one(image):
-    device = attached(image, timeout=0)
-    with pytest.raises(OSError), device as node:
-        kept.append(subprocess.Popen(["sh", "-c", 'exec 3<"$1"; echo; sleep 1', "sh", node], stdout=-1))
+    with pytest.raises(OSError), attached(image, timeout=0) as node:
+        kept.append(subprocess.Popen(["sh", "-c", READ, "sh", node, os.environ["GATE"]], stdout=-1))
         kept[0].stdout.readline()
 
 def test_end():
+    kept[0].kill()
     kept[0].communicate()
 """
     )
     assert (outcomes(result), left_behind(result)) == ({"passed": 2}, {})
+    assert pauses
 
 
 WIDE = """

@@ -23,16 +23,25 @@ class KernelWatch:
     Args:
         sights: How to look at it.
         before: What was there; nothing at all, where it was made since.
+
+    Attributes:
+        bound_images: The paths of the images that were bound at the last look, of the test's own.
+        seen_images: Those that ever were.
     """
 
     def __init__(self, sights: Sights, before: Before) -> None:
         self.sights = sights
         self._before = before
         self.is_memory = isinstance(sights, MemorySights)
+        self.bound_images: set[bytes] = set()
+        self.seen_images: set[bytes] = set()
 
     def look(self, worlds: Iterable[World]) -> Sighting:
         """Look now, with the ledgers of this kernel."""
-        return self.sights.look([one for one in worlds if self.sights.is_on_it(one)])
+        found = self.sights.look([one for one in worlds if self.sights.is_on_it(one)])
+        self.bound_images = {path_of(one) for one in found.devices.values()}
+        self.seen_images |= self.bound_images
+        return found
 
     def leaks(self, worlds: Iterable[World]) -> list[Leak]:
         """Return what came since the beginning."""

@@ -104,7 +104,8 @@ class Sights(abc.ABC):
     def mount_points(self, devices: Iterable[BoundDevice]) -> list[bytes]:
         """Return where devices and their partitions are mounted in this mount namespace."""
         rdevs = self.rdevs(devices)
-        return [one.mount_point for one in self.kernel.mounts(only_ours=True) if one.rdev in rdevs]
+        mounts = self.kernel.mounts(only_ours=True) if rdevs else []
+        return [one.mount_point for one in mounts if one.rdev in rdevs]
 
     def _bound(self) -> Iterator[BoundDevice]:
         found = map(self.kernel.look, self.kernel.bound_numbers())

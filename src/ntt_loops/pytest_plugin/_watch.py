@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ntt_loops._default import DEFAULT
 from ntt_loops.pytest_plugin import _descriptors
 from ntt_loops.pytest_plugin._kernel_watch import KernelWatch
-from ntt_loops.pytest_plugin._sightings import Before, MemorySights, RealSights, path_of
+from ntt_loops.pytest_plugin._sightings import Before, MemorySights, RealSights
 from ntt_loops.testing import MemoryKernel
 
 if TYPE_CHECKING:
@@ -50,17 +50,13 @@ class Watch:
 
     def __init__(self, folder: bytes, worlds: list[World]) -> None:
         self._worlds = worlds
-        self._images: set[bytes] = set()
         self._kernels = [KernelWatch(sights, sights.before()) for sights in _present(folder)]
         self._descriptors = _descriptors.open_now()
 
     def look(self) -> None:
         """Note what is there now: what is left of it later may not tell any more whose it was."""
         for kernel in self._all_kernels():
-            self._images |= self._bound_images(kernel)
-
-    def _bound_images(self, kernel: KernelWatch) -> set[bytes]:
-        return {path_of(one) for one in kernel.look(self._worlds).devices.values()}
+            kernel.look(self._worlds)
 
     def leaks(self, images: Callable[[], Iterable[Path]] = tuple) -> list[Leak]:
         """Return what came and stays; ``images`` are more files that must not be open any more."""
@@ -75,14 +71,14 @@ class Watch:
         return found
 
     def _found(self, images: Iterable[Path]) -> list[Leak]:
-        self.look()
-        paths = self._images | {os.fsencode(one) for one in images}
-        for kernel in self._all_kernels():
+        kernels = self._all_kernels()
+        found = [leak for kernel in kernels for leak in kernel.leaks(self._worlds)]
+        paths = {os.fsencode(one) for one in images}.union(*(kernel.seen_images for kernel in kernels))
+        for kernel in kernels:
             if kernel.is_memory:  # it has its images open in this process, as the real one has them open in itself
-                paths -= self._bound_images(kernel)
+                paths -= kernel.bound_images
         folders = {os.fsencode(one.ledger.run_dir) for one in self._worlds}
-        on_kernels = [leak for kernel in self._all_kernels() for leak in kernel.leaks(self._worlds)]
-        return [*on_kernels, *_descriptors.leaks(self._descriptors, paths, folders)]
+        return [*found, *_descriptors.leaks(self._descriptors, paths, folders)]
 
     def _all_kernels(self) -> list[KernelWatch]:
         """Return them, with the kernels in memory that were made since: on those there was nothing before."""
