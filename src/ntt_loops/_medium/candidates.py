@@ -145,6 +145,8 @@ class Finder:
         return "name" if is_hash(self._medium.name) and self._is_named(seen) else None
 
     def _inodes_in_place(self) -> set[tuple[int, int]]:
+        if not self._images:
+            return set()
         hangs = self._kernel.may_hang([path for path, _ in self._images])
         return {
             inode
