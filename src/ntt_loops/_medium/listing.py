@@ -92,7 +92,7 @@ def state_of(kernel: Kernel, candidate: Candidate, survey: Survey) -> Attachment
     owner = None if record is None else record.owner
     judged = survey.judged(seen)
     return AttachmentState(
-        device=os.fspath(kernel.node(seen.number)),
+        device=kernel.node(seen.number),
         image=Path(os.fsdecode(judged.path or (record.image if record is not None else b""))),
         made_by=_made_by(candidate),
         is_deleted=None if judged.deletion is Deletion.UNKNOWN else judged.deletion is Deletion.DELETED,
