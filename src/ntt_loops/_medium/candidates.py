@@ -210,33 +210,6 @@ def name_by_tag(ledger: Ledger, seen: Seen) -> str | None:
     return media[0] if media else None
 
 
-class DeviceFinder:
-    """Finds the one attachment that was named."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
-    def candidates(self, devices: list[Seen], records: Sequence[Record]) -> list[Candidate]:
-        """Return it, while it is there."""
-        by_record = pair(devices, records)
-        return [Candidate(one, _way(one, by_record), by_record.get(one.number)) for one in devices if self._is_it(one)]
-
-    def left(self, devices: list[Seen], records: Sequence[Record]) -> list[Seen]:  # noqa: ARG002 - as Finder has it
-        """Return none: whatever else is attached was not asked for."""
-        return []
-
-    def _is_it(self, seen: Seen) -> bool:
-        if seen.number != self._identity.number or seen.bound.diskseq != self._identity.diskseq:
-            return False
-        return seen.status is None or self._identity.agrees(seen.status)
-
-
-def _way(seen: Seen, by_record: dict[int, Record]) -> FoundBy:
-    if seen.number in by_record:
-        return "ledger"
-    return "device" if seen.tag is None else "tag"
-
-
 def _file_id(kernel: Kernel, path: bytes) -> tuple[int, int] | None:
     try:
         return kernel.file_id(path)

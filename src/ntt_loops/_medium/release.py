@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger
-    from ntt_loops._medium.candidates import Candidate, DeviceFinder, Medium
+    from ntt_loops._medium.candidates import Candidate, Medium
+    from ntt_loops._medium.device_finder import DeviceFinder
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
 
