@@ -15,51 +15,11 @@ from ntt_loops.pytest_plugin import _watch
 from tests.support import oracle, rawloop
 from tests.support.media import by_losetup, new_image
 from tests.support.needs import require_tool
-from tests.support.plugin import left_behind, outcomes
+from tests.support.plugin import HEAD, bare, left_behind, outcomes, run_guarded
 from tests.support.rig import private_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-HEAD = """
-import os, subprocess, sys
-from pathlib import Path
-import pytest
-from ntt_loops import Loops, attach_kept, attached, mount_medium, mounted, release_all
-
-pytestmark = pytest.mark.usefixtures("no_loop_leaks")
-kept = []
-
-def run(*command):
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-def losetup(image, *options):
-    return run("losetup", "-f", "--show", *(options or ("-r",)), image)
-
-@pytest.fixture
-def image(tmp_path):
-    path = tmp_path / "a.img"
-    path.write_bytes(bytes(range(256)) * 4096)
-    return path
-
-"""
-
-
-@pytest.fixture
-def run(pytester: pytest.Pytester) -> Callable[..., pytest.RunResult]:
-    """Run tests on top of the head, in this process."""
-
-    def runner(tests: str, *options: str) -> pytest.RunResult:
-        pytester.makepyfile(HEAD + tests)
-        return pytester.runpytest("--basetemp", pytester.path / "base", *options)
-
-    return runner
-
-
-def bare(told: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Return the sentences without folders and numbers."""
-    short = {name: [re.sub(r"/[^' ]*/test_\w+0/", "", line) for line in lines] for name, lines in told.items()}
-    return {name: [re.sub(r"loop\d+", "loopN", line) for line in lines] for name, lines in short.items()}
+    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -74,9 +34,10 @@ BOUND = "/dev/loopN is bound to 'a.img'"
 RELEASED = " (it was released now)"
 
 
-def test_what_is_left_fails_the_test_is_named_and_released(run: Callable[..., pytest.RunResult]) -> None:
+def test_what_is_left_fails_the_test_is_named_and_released(pytester: pytest.Pytester) -> None:
     """Each of the library's, of losetup(8)'s, of a deleted image, a stack, and each mount."""
-    result = run(
+    result = run_guarded(
+        pytester,
         """
 def test_kept(image):
     attach_kept(image)
@@ -105,7 +66,7 @@ def test_tmpfs(tmp_path):
 def test_with_block(image):
     with attached(image):
         pass
-"""
+""",
     )
     assert outcomes(result) == {"passed": 8, "errors": 7}
     assert bare(left_behind(result)) == {
@@ -119,27 +80,27 @@ def test_with_block(image):
     }
 
 
-def test_a_mounted_medium_is_told_with_its_partitions_and_mounts(
-    run: Callable[..., pytest.RunResult], pytester: pytest.Pytester
-) -> None:
+def test_a_mounted_medium_is_told_with_its_partitions_and_mounts(pytester: pytest.Pytester) -> None:
     """And unmounted, and released, as far as that goes without force."""
     require_tool("mkfs.ext4")
     require_tool("sfdisk")
-    result = run(
+    result = run_guarded(
+        pytester,
         """
 def test_one(loop_image, tmp_path):
     image = loop_image(name="a.img", partitions=[{"fstype": "ext4"}, {"fstype": "ext4"}])
     mount_medium(image, root=tmp_path)
-"""
+""",
     )
     points = "mounted at a/p1, a/p2"
     assert bare(left_behind(result))["test_one"] == [f"{BOUND}, with /dev/loopNp1, /dev/loopNp2, {points}{RELEASED}"]
     assert [point for _, point in oracle.mounts() if point.is_relative_to(pytester.path)] == []
 
 
-def test_what_is_in_use_stays_and_is_told(run: Callable[..., pytest.RunResult]) -> None:
+def test_what_is_in_use_stays_and_is_told(pytester: pytest.Pytester) -> None:
     """A scoped device whose owner lives: never by force."""
-    result = run(
+    result = run_guarded(
+        pytester,
         """
 def test_owner(image):
     kept.append(attached(image))
@@ -147,7 +108,7 @@ def test_owner(image):
 
 def test_end():
     kept.pop().close()
-"""
+""",
     )
     assert outcomes(result) == {"passed": 2, "errors": 1}
     told = bare(left_behind(result))["test_owner"]
@@ -156,75 +117,13 @@ def test_end():
     assert len(told) == 2
 
 
-@pytest.fixture
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An image that is not below the temporary folder of the run, and that its tests know."""
-    image = new_image(tmp_path)
-    monkeypatch.setenv("ELSEWHERE", str(image))
-    return image
-
-
-@pytest.fixture
-def detached_at_last(elsewhere: Path) -> Iterator[None]:
-    """Whatever the tests attach there goes at the end."""
-    yield
-    for device in oracle.bound_to_path(elsewhere):
-        oracle.losetup_detach(device)
-    oracle.wait_until(lambda: not oracle.bound_to_path(elsewhere), "nothing is attached elsewhere")
-
-
-@pytest.mark.usefixtures("detached_at_last")
-def test_strangers_fail_no_test_and_are_not_touched(run: Callable[..., pytest.RunResult], elsewhere: Path) -> None:
-    """Another process attaches another image meanwhile: by losetup(8), and by this library on the same ledger."""
-    result = run(
-        """
-ELSEWHERE = os.environ["ELSEWHERE"]
-
-def test_losetup(image):
-    losetup(ELSEWHERE)
-
-def test_library():
-    run(sys.executable, "-c", f"from ntt_loops import attach_kept; attach_kept({ELSEWHERE!r})")
-    assert list(Path(os.environ["NTT_LOOPS_RUN_DIR"]).glob(f"{Path(ELSEWHERE).stem}.jsonl"))
-    with attached(__file__):
-        pass
-
-def test_scoped():
-    run(sys.executable, "-c", f"from ntt_loops import attached; attached({ELSEWHERE!r}).__enter__()")
-"""
-    )
-    assert (outcomes(result), left_behind(result)) == ({"passed": 3}, {})
-    assert len(oracle.bound_to_path(elsewhere)) == 2
-
-
-@pytest.mark.usefixtures("detached_at_last")
-def test_what_this_process_put_on_record_is_its_own_wherever_the_image_is(
-    run: Callable[..., pytest.RunResult], elsewhere: Path
-) -> None:
-    """It is named, and left alone: the image may be others' too. What was there before is not the test's."""
-    result = run(
-        """
-def test_one():
-    attach_kept(os.environ["ELSEWHERE"])
-
-def test_two():
-    with attached(os.environ["ELSEWHERE"]):
-        pass
-"""
-    )
-    assert outcomes(result) == {"passed": 2, "errors": 1}
-    assert [re.sub(r"loop\d+", "loopN", line) for line in left_behind(result)["test_one"]] == [
-        f"/dev/loopN is bound to '{elsewhere}'"
-    ]
-    assert len(oracle.bound_to_path(elsewhere)) == 1
-
-
-def test_descriptors_of_devices_are_named(run: Callable[..., pytest.RunResult], tmp_path: Path) -> None:
+def test_descriptors_of_devices_are_named(pytester: pytest.Pytester, tmp_path: Path) -> None:
     """Of whomever the device is: the descriptor is this process's."""
     image = new_image(tmp_path)
     device = by_losetup(image)
     try:
-        result = run(
+        result = run_guarded(
+            pytester,
             f"""
 def test_device():
     kept.append(open({device!r}, "rb"))
@@ -235,7 +134,7 @@ def test_control():
 def test_end():
     for file in kept:
         file.close()
-"""
+""",
         )
     finally:
         oracle.losetup_detach(device)
@@ -245,13 +144,14 @@ def test_end():
     assert [line.partition(" is open on ")[2] for line in told["test_device"]] == [device]
 
 
-def test_a_partition_that_outlives_its_device_is_named(run: Callable[..., pytest.RunResult]) -> None:
+def test_a_partition_that_outlives_its_device_is_named(pytester: pytest.Pytester) -> None:
     """It was seen on a device of the test: after losetup(8) nothing tells any more whose it was."""
     require_tool("partx")
     require_tool("sfdisk")
     with private_number() as number:
         node = rawloop.node(number)
-        result = run(
+        result = run_guarded(
+            pytester,
             f"""
 @pytest.fixture
 def device(loop_image):
@@ -262,16 +162,16 @@ def device(loop_image):
 
 def test_one(device):
     pass
-"""
+""",
         )
     told = [f"partition {node}p1 is left on a device that is bound to nothing"]
     assert left_behind(result) == {"test_one": told}
 
 
 def test_a_device_that_goes_in_a_moment_is_waited_for(
-    run: Callable[..., pytest.RunResult], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel detaches it once somebody else, as udev, has looked at it: here that ends at the guard's first pause."""
+    """The kernel detaches it once somebody else, as udev, has looked at it: here at the guard's first pause."""
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     monkeypatch.setenv("GATE", str(gate))
@@ -284,7 +184,8 @@ def test_a_device_that_goes_in_a_moment_is_waited_for(
         time.sleep(seconds)
 
     monkeypatch.setattr(_watch, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
-    result = run(
+    result = run_guarded(
+        pytester,
         """
 READ = 'exec 3<"$1"; echo; read -r line <"$2"'
 
@@ -296,42 +197,10 @@ def test_one(image):
 def test_end():
     kept[0].kill()
     kept[0].communicate()
-"""
+""",
     )
     assert (outcomes(result), left_behind(result)) == ({"passed": 2}, {})
     assert pauses
-
-
-WIDE = """
-@pytest.fixture(scope="session")
-def device(tmp_path_factory):
-    image = tmp_path_factory.mktemp("wide") / "wide.img"
-    image.write_bytes(bytes(range(256)) * 4096)
-    device = attach_kept(image)
-    yield device
-    {end}
-
-def test_one(device):
-    pass
-
-def test_two(device, image):
-    with attached(image):
-        pass
-"""
-
-
-def test_what_a_wider_fixture_makes_is_not_the_tests(run: Callable[..., pytest.RunResult]) -> None:
-    """As long as it releases it."""
-    result = run(WIDE.format(end="release_all(device.image)"), "-o", "ntt_loops_no_leaks=true")
-    assert outcomes(result) == {"passed": 2}
-
-
-def test_what_a_wider_fixture_leaves_fails_the_run(run: Callable[..., pytest.RunResult]) -> None:
-    """It is told once, at the end."""
-    result = run(WIDE.format(end=""), "-o", "ntt_loops_no_leaks=true")
-    assert outcomes(result) == {"passed": 2, "errors": 1}
-    (told,) = left_behind(result)[""]
-    assert re.fullmatch(r"/dev/loop\d+ is bound to '.*/wide\.img' \(it was released now\)", told)
 
 
 def test_in_a_process_of_its_own(pytester: pytest.Pytester) -> None:
@@ -343,7 +212,7 @@ def test_in_a_process_of_its_own(pytester: pytest.Pytester) -> None:
     assert bare(left_behind(result)) == {"test_one": [f"{BOUND}{RELEASED}"]}
 
 
-def test_images_are_on_a_real_device_what_they_are_in_memory(run: Callable[..., pytest.RunResult]) -> None:
+def test_images_are_on_a_real_device_what_they_are_in_memory(pytester: pytest.Pytester) -> None:
     """The same test passes on both kernels: places, types, file systems, files."""
     require_tool("mkfs.ext4")
     require_tool("sfdisk")
@@ -366,7 +235,7 @@ def test_end():
 """
     seen = []
     for fixture in ("", "in_memory_loops, "):
-        result = run(tests.replace("FIXTURE", fixture), "-rP")
+        result = run_guarded(pytester, tests.replace("FIXTURE", fixture), "-rP")
         assert outcomes(result) == {"passed": 3}
         seen += [line for line in result.outlines if line.startswith("SEEN")]
     assert seen[0] == seen[1]
