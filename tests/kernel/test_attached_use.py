@@ -17,12 +17,6 @@ from tests.support.needs import require_tool
 from tests.support.rig import fails_with
 
 
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
 def _numbers(device: LoopDevice) -> list[int]:
     return [partition.number for partition in device.partitions]
 

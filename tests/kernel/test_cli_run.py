@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import oracle
 from tests.support.images import make_image
+from tests.support.media import new_id
 from tests.support.terminal import CTRL_C, CTRL_Z, LISTENER, NTT_LOOPS, line_of, ntt_loops, started, terminal
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ PASSED_ON = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"]
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image."""
-    return make_image(tmp_path / "disk-12.img", fs=None, size_bytes=2**20)
+    return make_image(tmp_path / f"{new_id()}.img", fs=None, size_bytes=2**20)
 
 
 @pytest.fixture

@@ -20,12 +20,6 @@ JOURNALED = ("ext3", "ext4", "xfs", "btrfs")
 ALL = ("ext2", "ext4-nojournal", *JOURNALED)
 
 
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
 @pytest.mark.parametrize("kind", JOURNALED)
 def test_the_images_are_really_dirty(tmp_path: Path, kind: str) -> None:
     """A mount that is read-only and no more replays the journal into a writable device: so these images are dirty."""
@@ -61,7 +55,7 @@ def test_a_writable_device(loops: Loops, tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ALL)
 def test_a_whole_medium(loops: Loops, tmp_path: Path, kind: str) -> None:
     """Nor by ``mount_medium``."""
-    image = make_dirty(tmp_path / "image", kind)
+    image = make_dirty(tmp_path / f"{new_id()}.img", kind)
     before = oracle.sha256(image)
     medium = loops.mount_medium(image, root=tmp_path / "root")
     assert [one.status for one in medium.partitions] == ["ok"]

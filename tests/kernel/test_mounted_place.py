@@ -24,12 +24,6 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def device(loops: Loops, tmp_path: Path) -> Iterator[LoopDevice]:
     """A device with a file system that holds one file."""
     image = make_image(tmp_path / "image", size_bytes=MIB, files={"f": b"content"})

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntt_loops import Loops
 from tests.support import oracle, rawloop, tables
 from tests.support.media import new_image
 from tests.support.needs import require_tool
@@ -16,16 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ntt_loops import LoopDevice
+    from ntt_loops import LoopDevice, Loops
 
 SECTOR = 512
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
 
 
 def _mbr(image: Path) -> None:

@@ -35,12 +35,6 @@ STRIDE = 3
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image with three partitions."""
     path = new_image(tmp_path, size_bytes=MIB)

@@ -139,8 +139,8 @@ def test_interrupted_it_leaves_nothing(moment: str, number: signal.Signals, tmp_
             os.killpg(demo.pid, number)  # as the terminal does
         else:
             demo.send_signal(number)
-        demo.communicate(timeout=NEVER_SECONDS)
-    assert demo.returncode == 130
+        output, errors = demo.communicate(timeout=NEVER_SECONDS)
+    assert demo.returncode == 130, output + errors
     assert_nothing_left(tmp_path)
 
 
@@ -159,7 +159,7 @@ def test_a_device_that_is_left_makes_it_fail(tmp_path: Path) -> None:
     with start(tmp_path, "-c", WITHOUT_SWEEP) as demo:
         output, errors = demo.communicate(timeout=NEVER_SECONDS)
     assert demo.returncode == 1, errors
-    assert re.search(r"FAILS     losetup --json.*: not so for\s+/dev/loop\d+, /dev/loop\d+", output, re.DOTALL)
+    assert re.search(r"FAILS     losetup --json.*: not so for\s+/dev/loop\d+, /dev/loop\d+", output, re.DOTALL), output
     assert_nothing_left(tmp_path)
 
 
