@@ -1,6 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# How many processes run the tests: as many as there are cores. One after the other in one process: make test WORKERS=0
+WORKERS ?= auto
 STAMP := $(VENV)/installed
 
 # What the demo, the examples and the tests run: losetup, mount, partx, blkid, sfdisk, mkfs.ext4, mkfs.xfs, strace, zstd,
@@ -45,7 +47,7 @@ demo: setup system ## run the main job on real images
 	$(BIN)/python examples/pipeline.py
 
 test: setup system check ## set up, then run every check and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 proof: setup system ## kill and fail every system call, and storm: what a sample of is in make test
 	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
