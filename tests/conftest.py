@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TESTS = Path(__file__).parent
-GUARDED = (TESTS / "kernel", TESTS / "contract", TESTS / "proof")
+#: In one process, one after the other: some count the calls that others make as they have hundreds of devices.
+PROOF = TESTS / "proof"
+GUARDED = (TESTS / "kernel", TESTS / "contract", PROOF)
 #: Every test in these needs root and loop devices.
-ON_DEVICES = (TESTS / "kernel", TESTS / "proof")
+ON_DEVICES = (TESTS / "kernel", PROOF)
 
 BASE = pytest.StashKey[Path]()
 DESCRIPTORS = pytest.StashKey[dict[int, str]]()
@@ -30,6 +32,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark every test of real devices as one that needs root and loop devices."""
     if any(item.path.is_relative_to(folder) for folder in ON_DEVICES):
         item.add_marker("kernel")
+    if item.path.is_relative_to(PROOF):
+        item.add_marker(pytest.mark.xdist_group("proof"))
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -92,7 +92,7 @@ def test_after_a_second_it_says_for_whom_it_waits(image: Path) -> None:
 
 def test_nobody_is_told_without_a_terminal(device: str) -> None:
     """Only the outcome."""
-    with reader_for(device, 2):
+    with reader(device):
         done = ntt_loops("release", "--timeout", "1.5", device)
     assert done.returncode == 75
     assert "waiting" not in done.stdout + done.stderr
