@@ -1,8 +1,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# How many processes run the tests: as many as there are cores. One after the other in one process: make test WORKERS=0
-WORKERS ?= auto
+# How many processes run the tests: half of the time a test waits, so one more than there are cores, up to eight.
+# In one process, one after the other: make test WORKERS=0
+WORKERS ?= $(shell n=$$(($$(nproc) + 1)); echo $$((n < 8 ? n : 8)))
 STAMP := $(VENV)/installed
 
 # What the demo, the examples and the tests run: losetup, mount, partx, blkid, sfdisk, mkfs.ext4, mkfs.xfs, strace, zstd,
