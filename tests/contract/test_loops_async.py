@@ -1,0 +1,291 @@
+"""The awaited forms on every kernel: cancelled wherever that can be, they leave nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ntt_loops import DeviceBusyError, LoopDevice, Loops
+from ntt_loops._backoff import Deadline
+from ntt_loops._kernel.descriptors import open_numbers
+from tests.support.cancelling import CancellingKernel, as_kernel, cancelled_at, cancelled_in
+from tests.support.oracle import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.support.cancelling import Work
+    from tests.support.world import World
+
+#: A release that somebody is in the way of asks again and again; by then each kind of call has come several times.
+CALLS_OF_A_BUSY_RELEASE = 120
+TICKS = 10
+
+
+@pytest.fixture
+def loops(world: World, tmp_path: Path) -> Loops:
+    """The library over that world."""
+    return Loops(tmp_path / "run", world.kernel)
+
+
+def numbers_of(world: World, image: Path) -> list[int]:
+    """Return the devices of an image, living or deleted."""
+    path = os.fsencode(image)
+    found = (world.kernel.look(number) for number in world.kernel.bound_numbers())
+    return [one.number for one in found if one is not None and one.backing_file.startswith(path)]
+
+
+def check_nothing_is_left(world: World, loops: Loops, image: Path) -> None:
+    """No device, no descriptor, and no record that a release does not take off."""
+    wait_until(lambda: numbers_of(world, image) == [], "a stranger's look at that instant is over")
+    assert open_numbers() == []
+    loops.release_all(image)
+    assert list(loops._world().ledger.run_dir.glob("*")) == []
+
+
+def one_block(loops: Loops, image: Path, *, writable: bool = False) -> Work:
+    """A block with an await in it."""
+
+    async def work() -> None:
+        async with loops.attached(image, writable=writable) as device:
+            assert isinstance(device, LoopDevice)
+            await asyncio.sleep(0)
+
+    return work
+
+
+def test_the_device_is_there_in_the_block_and_gone_after_it(world: World, loops: Loops) -> None:
+    """As by the plain form."""
+    image = world.image()
+
+    async def work() -> None:
+        attachment = loops.attached(image)
+        for _ in range(2):
+            async with attachment as device:
+                assert numbers_of(world, image) == [device.number]
+                assert attachment.device == device
+            assert numbers_of(world, image) == []
+
+    asyncio.run(work())
+    check_nothing_is_left(world, loops, image)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["as it begins to wait", "as the wait is over"])
+def test_cancelled_at_every_await_nothing_is_left(world: World, loops: Loops, *, late: bool) -> None:
+    """A block, a release and a sweep, cancelled at each await, and again at any later one."""
+    image = world.image()
+
+    async def work() -> None:
+        await one_block(loops, image)()
+        await loops.release_all_async(image)
+        await loops.sweep_async()
+
+    ended, awaits = cancelled_at(work)
+    assert (ended, awaits) == ("done", 5)
+    for first in range(1, awaits + 1):
+        for second in range(first, awaits + 3):
+            assert cancelled_at(work, first, second, late=late)[0] == "cancelled"
+            check_nothing_is_left(world, loops, image)
+    assert cancelled_at(work)[0] == "done"
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_a_block_cancelled_at_every_call_of_the_kernel_leaves_nothing(
+    world: World, loops: Loops, tmp_path: Path, *, writable: bool
+) -> None:
+    """Wherever the thread of an attach or of an exit is when the cancellation comes."""
+    image = world.image()
+    names = set()
+    for at in itertools.count(1):
+        kernel = CancellingKernel(world.kernel, at)
+        ended = cancelled_in(kernel, one_block(Loops(tmp_path / "run", as_kernel(kernel)), image, writable=writable))
+        check_nothing_is_left(world, loops, image)
+        if not kernel.name:
+            break
+        names.add(kernel.name)
+        assert ended == "cancelled"
+    assert ended == "done"
+    assert {"get_free", "open", "configure", "get_status", "is_bound"} <= names
+
+
+def test_a_busy_exit_cancelled_at_every_call_lets_the_device_go(world: World, loops: Loops, tmp_path: Path) -> None:
+    """The cancellation goes on, and the device goes with its last user; its record has no owner any more."""
+    image = world.image()
+    names: set[str] = set()
+    for at in range(1, 60):
+        kernel = CancellingKernel(world.kernel, at)
+        attachment = Loops(tmp_path / "run", as_kernel(kernel)).attached(image, timeout=600)
+        device = attachment.__enter__()
+        reader = world.open_elsewhere(device.number)
+
+        async def work() -> None:
+            await attachment.__aexit__(None, None, None)
+
+        assert cancelled_in(kernel, work) == "cancelled"
+        assert numbers_of(world, image) == [device.number]
+        assert [one.owner for one in loops._world().ledger.peek(attachment.medium)] == [None]
+        assert open_numbers() == []
+        reader.close()
+        check_nothing_is_left(world, loops, image)
+        names.add(kernel.name)
+    assert "is_bound" in names
+
+
+def armed(world: World, number: int) -> bool:
+    """Whether a device goes at its last close."""
+    handle = world.kernel.open(number)
+    try:
+        return world.kernel.get_status(handle).autoclear
+    finally:
+        handle.close()
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_a_release_cancelled_at_every_call_arms_nothing_in_use(
+    world: World, loops: Loops, tmp_path: Path, *, writable: bool
+) -> None:
+    """A device that somebody reads stays as it was; another one of the image is there or gone."""
+    image = world.image()
+    used = loops.attach_kept(image, writable=writable)
+    reader = world.open_elsewhere(used.number)
+    names: set[str] = set()
+    for at in range(1, CALLS_OF_A_BUSY_RELEASE):
+        if len(numbers_of(world, image)) == 1:
+            loops.attach_kept(image, writable=writable)
+        kernel = CancellingKernel(world.kernel, at)
+        over = Loops(tmp_path / "run", as_kernel(kernel))
+        assert cancelled_in(kernel, lambda over=over: over.release_all_async(image, timeout=600)) == "cancelled"
+        assert used.number in numbers_of(world, image)
+        assert not armed(world, used.number)
+        assert open_numbers() == []
+        names.add(kernel.name)
+    assert {"clear", "set_autoclear"} <= names
+    reader.close()
+    loops.release_all(image)
+    check_nothing_is_left(world, loops, image)
+
+
+def orphans(world: World, loops: Loops) -> Path:
+    """Leave two devices of an image that is deleted."""
+    image = world.image()
+    for _ in range(2):
+        loops.attach_kept(image)
+    image.unlink()
+    return image
+
+
+def test_a_sweep_cancelled_at_every_call_is_done_by_the_next_one(world: World, loops: Loops, tmp_path: Path) -> None:
+    """No device is left half-done: what one sweep did not come to, the next one takes."""
+    for at in itertools.count(1):
+        image = orphans(world, loops)
+        kernel = CancellingKernel(world.kernel, at)
+        over = Loops(tmp_path / "run", as_kernel(kernel))
+        ended = cancelled_in(kernel, lambda over=over: over.sweep_async())
+        assert not any(armed(world, number) for number in numbers_of(world, image))
+        wait_until(lambda image=image: not loops.sweep().kept and numbers_of(world, image) == [], "all are swept")
+        assert open_numbers() == []
+        assert list(loops._world().ledger.run_dir.glob("*")) == []
+        if not kernel.name:
+            break
+        assert ended == "cancelled"
+    assert ended == "done"
+    assert at > 20
+
+
+@pytest.mark.parametrize("name", ["release_all_async", "sweep_async"])
+def test_a_cancelled_call_stops_between_two_devices(world: World, loops: Loops, tmp_path: Path, name: str) -> None:
+    """The device that it is at is done with, the next one is not begun."""
+    image = orphans(world, loops)
+    kernel = CancellingAtClear(world.kernel)
+    over = Loops(tmp_path / "run", as_kernel(kernel))
+    call = over.sweep_async if name == "sweep_async" else lambda: over.release_all_async(image)
+    assert cancelled_in(kernel, call) == "cancelled"
+    wait_until(lambda: len(numbers_of(world, image)) == 1, "the first one is gone")
+    loops.sweep()
+    check_nothing_is_left(world, loops, image)
+
+
+class CancellingAtClear(CancellingKernel):
+    """Counts nothing but CLR_FD."""
+
+    def __init__(self, kernel: object) -> None:
+        """Cancel at the first one."""
+        super().__init__(kernel, 1)  # type: ignore[arg-type]
+
+    def _counted(self, name: str, call: Callable[..., object]) -> Callable[..., object]:
+        return super()._counted(name, call) if name == "clear" else call
+
+
+async def beating(work: asyncio.Task[object], then: Callable[[], object]) -> None:
+    """Tick while a task waits, and after some ticks do what it waits for: it would wait for ever if nothing ticked."""
+    for _ in range(TICKS):
+        await asyncio.sleep(0.001)
+        assert not work.done()
+    then()
+    await work
+
+
+def test_an_exit_that_waits_does_not_block_the_loop(world: World, loops: Loops) -> None:
+    """The reader whom it waits for lets go when the loop has gone round some times."""
+    image = world.image()
+
+    async def main() -> None:
+        attachment = loops.attached(image, timeout=600)
+        reader = world.open_elsewhere((await attachment.__aenter__()).number)
+        await beating(asyncio.create_task(attachment.__aexit__(None, None, None)), reader.close)
+
+    asyncio.run(main())
+    check_nothing_is_left(world, loops, image)
+
+
+def test_a_release_that_waits_does_not_block_the_loop(world: World, loops: Loops) -> None:
+    """As an exit."""
+    image = world.image()
+    reader = world.open_elsewhere(loops.attach_kept(image).number)
+
+    async def main() -> None:
+        await beating(asyncio.create_task(loops.release_all_async(image, timeout=600)), reader.close)
+
+    asyncio.run(main())
+    check_nothing_is_left(world, loops, image)
+
+
+def test_calls_that_wait_for_the_ledger_do_not_block_the_loop(world: World, loops: Loops) -> None:
+    """An attach and a sweep wait for its lock, which another process may have."""
+    image = orphans(world, loops)
+    image.write_bytes(bytes(4096))
+
+    async def main() -> None:
+        for call in (one_block(loops, image), lambda: loops.sweep_async(timeout=600)):
+            book = loops._world().ledger.locked_for_reading(image.name, Deadline.after(60))
+            await beating(asyncio.create_task(call()), book.close)
+
+    asyncio.run(main())
+    check_nothing_is_left(world, loops, image)
+
+
+def test_a_busy_exit_raises_as_the_plain_form_does(world: World, loops: Loops) -> None:
+    """With the holders; an error of the body goes on, with the exit's as a note."""
+    image = world.image()
+
+    async def main(error: Exception | None) -> None:
+        async with loops.attached(image, timeout=0.1) as device:
+            readers.append(world.open_elsewhere(device.number))
+            if error is not None:
+                raise error
+
+    readers = []  # type: ignore[var-annotated]
+    with pytest.raises(DeviceBusyError) as caught:
+        asyncio.run(main(None))
+    assert ("process", readers[0].pid) in [(one.kind, one.pid) for one in caught.value.holders]
+    with pytest.raises(KeyError) as other:
+        asyncio.run(main(KeyError()))
+    assert any("still in use" in note for note in other.value.__notes__)
+    for reader in readers:
+        reader.close()
+    check_nothing_is_left(world, loops, image)
