@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from ntt_loops._aside import StoppableClock
@@ -83,16 +83,18 @@ async def ending(task: asyncio.Future[Any]) -> str:
 class CancellingKernel:
     """A kernel that has its caller's task cancelled before its ``at``-th call, and goes on once the thread knows."""
 
-    def __init__(self, kernel: Kernel, at: int) -> None:
-        """Count from one the calls that are made in threads of coroutines; others are not counted."""
+    def __init__(self, kernel: Kernel, at: int, *, only: Collection[str] = ()) -> None:
+        """Count from one the calls that are made in threads of coroutines, or those of them that have these names."""
         self._kernel = kernel
+        self._only = only
         self.left = at
         self.cancel: Callable[[], object] = lambda: None
         self.name = ""
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the kernel has
         value = getattr(self._kernel, name)
-        return self._counted(name, value) if callable(value) else value
+        is_counted = callable(value) and (not self._only or name in self._only)
+        return self._counted(name, value) if is_counted else value
 
     def _counted(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever it returns
