@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from tests.support.cancelling import Work
     from tests.support.world import World
 
-#: The calls that are made for one device, not for a look at all of the host.
-OF_A_DETACH = ("is_bound", "open", "get_diskseq", "get_status", "flush", "lock_detach", "clear", "set_autoclear", "close")
-#: A release that somebody is in the way of tries again and again; by then each of these has come several times.
-CALLS_OF_A_BUSY_RELEASE = 60
+#: The calls that are made for one device that is to go; and of a writable one.
+OF_A_DETACH = ("is_bound", "open", "get_diskseq", "get_status", "clear", "set_autoclear", "close")
+OF_A_WRITABLE = ("flush", "lock_detach")
+#: A release that somebody is in the way of makes each of them again and again.
+OF_EACH = 5
 #: Each of these but the first is one more look at whether it is gone, after a pause that grows.
 CALLS_OF_A_BUSY_EXIT = 12
+#: One run makes more calls than another, as strangers are in its way: so many that were not reached are past the last one.
+RUNS_WITH_FEWER_CALLS = 3
 TICKS = 10
 
 
@@ -105,16 +109,17 @@ def test_a_block_cancelled_at_every_call_of_the_kernel_leaves_nothing(
     """Wherever the thread of an attach or of an exit is when the cancellation comes."""
     image = world.image()
     names = set()
+    uncancelled = 0
     for at in itertools.count(1):
         kernel = CancellingKernel(world.kernel, at)
         ended = cancelled_in(kernel, one_block(Loops(tmp_path / "run", as_kernel(kernel)), image, writable=writable))
         check_nothing_is_left(world, loops, image)
-        if not kernel.name:
+        assert ended == ("cancelled" if kernel.name else "done")
+        uncancelled += not kernel.name
+        if uncancelled == RUNS_WITH_FEWER_CALLS:
             break
         names.add(kernel.name)
-        assert ended == "cancelled"
-    assert ended == "done"
-    assert {"get_free", "open", "configure", "get_status", "is_bound"} <= names
+    assert {"get_free", "open", "configure", "get_status"} <= names
 
 
 def test_a_busy_exit_cancelled_at_every_call_lets_the_device_go(world: World, loops: Loops, tmp_path: Path) -> None:
@@ -127,10 +132,7 @@ def test_a_busy_exit_cancelled_at_every_call_lets_the_device_go(world: World, lo
         device = attachment.__enter__()
         reader = world.open_elsewhere(device.number)
 
-        async def work() -> None:
-            await attachment.__aexit__(None, None, None)
-
-        assert cancelled_in(kernel, work) == "cancelled"
+        assert cancelled_in(kernel, partial(attachment.__aexit__, None, None, None)) == "cancelled"
         assert numbers_of(world, image) == [device.number]
         assert [one.owner for one in loops._world().ledger.peek(attachment.medium)] == [None]
         assert open_numbers() == []
@@ -157,18 +159,16 @@ def test_a_release_cancelled_at_every_call_arms_nothing_in_use(
     image = world.image()
     used = loops.attach_kept(image, writable=writable)
     reader = world.open_elsewhere(used.number)
-    names: set[str] = set()
-    for at in range(1, CALLS_OF_A_BUSY_RELEASE):
+    names = [*OF_A_DETACH, *(OF_A_WRITABLE if writable else ())]
+    for name, at in itertools.product(names, range(1, OF_EACH + 1)):
         if len(numbers_of(world, image)) == 1:
             loops.attach_kept(image, writable=writable)
-        kernel = CancellingKernel(world.kernel, at, only=OF_A_DETACH)
+        kernel = CancellingKernel(world.kernel, at, only=[name])
         over = Loops(tmp_path / "run", as_kernel(kernel))
-        assert cancelled_in(kernel, lambda over=over: over.release_all_async(image, timeout=600)) == "cancelled"
+        assert cancelled_in(kernel, partial(over.release_all_async, image, timeout=600)) == "cancelled"
         assert used.number in numbers_of(world, image)
         assert not armed(world, used.number)
         assert open_numbers() == []
-        names.add(kernel.name)
-    assert {"clear", "set_autoclear"} <= names
     reader.close()
     loops.release_all(image)
     check_nothing_is_left(world, loops, image)
@@ -183,21 +183,26 @@ def orphans(world: World, loops: Loops) -> Path:
     return image
 
 
+def is_swept(world: World, loops: Loops, image: Path) -> bool:
+    """Sweep, and say whether no device of an image is left."""
+    loops.sweep()
+    return numbers_of(world, image) == []
+
+
 def test_a_sweep_cancelled_at_every_call_is_done_by_the_next_one(world: World, loops: Loops, tmp_path: Path) -> None:
     """No device is left half-done: what one sweep did not come to, the next one takes."""
     for at in itertools.count(1):
         image = orphans(world, loops)
         kernel = CancellingKernel(world.kernel, at)
         over = Loops(tmp_path / "run", as_kernel(kernel))
-        ended = cancelled_in(kernel, lambda over=over: over.sweep_async())
+        ended = cancelled_in(kernel, over.sweep_async)
         assert not any(armed(world, number) for number in numbers_of(world, image))
-        wait_until(lambda image=image: not loops.sweep().kept and numbers_of(world, image) == [], "all are swept")
+        wait_until(partial(is_swept, world, loops, image), "all are swept")
         assert open_numbers() == []
         assert list(loops._world().ledger.run_dir.glob("*")) == []
+        assert ended == ("cancelled" if kernel.name else "done")
         if not kernel.name:
             break
-        assert ended == "cancelled"
-    assert ended == "done"
     assert at > 20
 
 
@@ -207,7 +212,7 @@ def test_a_cancelled_call_stops_between_two_devices(world: World, loops: Loops, 
     image = orphans(world, loops)
     kernel = CancellingKernel(world.kernel, 1, only=["clear"])
     over = Loops(tmp_path / "run", as_kernel(kernel))
-    call = over.sweep_async if name == "sweep_async" else lambda: over.release_all_async(image)
+    call = over.sweep_async if name == "sweep_async" else partial(over.release_all_async, image)
     assert cancelled_in(kernel, call) == "cancelled"
     wait_until(lambda: len(numbers_of(world, image)) == 1, "the first one is gone")
     loops.sweep()
@@ -254,7 +259,7 @@ def test_calls_that_wait_for_the_ledger_do_not_block_the_loop(world: World, loop
     image.write_bytes(bytes(4096))
 
     async def main() -> None:
-        for call in (one_block(loops, image), lambda: loops.sweep_async(timeout=600)):
+        for call in (one_block(loops, image), partial(loops.sweep_async, timeout=600)):
             book = loops._world().ledger.locked_for_reading(image.name, Deadline.after(60))
             await beating(asyncio.create_task(call()), book.close)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from ntt_loops._aside import StoppableClock
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
 
 Work: TypeAlias = Callable[[], Coroutine[Any, Any, object]]
+#: Gets how many awaits there were, and what is awaited: a future, or None for a mere turn of the loop.
+Begins: TypeAlias = "Callable[[int, asyncio.Future[None] | None], None]"
 
 #: Far longer than a cancellation takes to reach a thread.
 PATIENCE_SECONDS: Final = 600.0
@@ -21,7 +24,7 @@ PATIENCE_SECONDS: Final = 600.0
 class Awaits(Awaitable[None]):
     """A coroutine, of which each await is counted and may be told to the test as it begins."""
 
-    def __init__(self, coroutine: Coroutine[Any, Any, object], begins: Callable[[int, asyncio.Future[None]], None]):
+    def __init__(self, coroutine: Coroutine[Any, Any, object], begins: Begins) -> None:
         """Count from one."""
         self._coroutine = coroutine
         self._begins = begins
@@ -29,7 +32,7 @@ class Awaits(Awaitable[None]):
 
     def __await__(self) -> Generator[Any, Any, None]:
         steps = self._coroutine.__await__()
-        send: Callable[[], Any] = lambda: next(steps)  # noqa: E731 - one of two
+        send: Callable[[], Any] = partial(next, steps)
         while True:
             try:
                 awaited = send()
@@ -40,9 +43,9 @@ class Awaits(Awaitable[None]):
             try:
                 yield awaited
             except BaseException as error:  # noqa: BLE001 - it is the coroutine's
-                send = lambda error=error: steps.throw(error)  # noqa: E731
+                send = partial(steps.throw, error)
             else:
-                send = lambda: next(steps)  # noqa: E731
+                send = partial(next, steps)
 
 
 def cancelled_at(work: Work, *at: int, late: bool = False) -> tuple[str, int]:
@@ -69,6 +72,12 @@ def cancelled_at(work: Work, *at: int, late: bool = False) -> tuple[str, int]:
 
 async def _awaiting(awaits: Awaits) -> None:
     await awaits
+
+
+async def until(holds: Callable[[], object]) -> None:
+    """Let the loop go round until something holds."""
+    while not holds():  # noqa: ASYNC110 - it may be a thread that brings it about
+        await asyncio.sleep(0.001)
 
 
 async def ending(task: asyncio.Future[Any]) -> str:
