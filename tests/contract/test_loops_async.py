@@ -27,12 +27,10 @@ if TYPE_CHECKING:
 #: The calls that are made for one device that is to go; and of a writable one.
 OF_A_DETACH = ("is_bound", "open", "get_diskseq", "get_status", "clear", "set_autoclear", "close")
 OF_A_WRITABLE = ("flush", "lock_detach")
-#: A release that somebody is in the way of makes each of them again and again.
+#: So many times each is cancelled at: a release that somebody is in the way of makes them again and again.
 OF_EACH = 5
 #: Each of these but the first is one more look at whether it is gone, after a pause that grows.
 CALLS_OF_A_BUSY_EXIT = 12
-#: One run makes more calls than another, as strangers are in its way: so many not reached are past the last one.
-RUNS_WITH_FEWER_CALLS = 3
 TICKS = 10
 
 
@@ -103,24 +101,30 @@ def test_cancelled_at_every_await_nothing_is_left(world: World, loops: Loops, *,
     assert cancelled_at(work)[0] == "done"
 
 
+def cancelled_at_each(world: World, run: Callable[[CancellingKernel], str]) -> set[str]:
+    """Run something once to see what it calls, then cancel it at each call of each name; return the names."""
+    seen = CancellingKernel(world.kernel, 0)
+    assert run(seen) == "done"
+    for name, at in itertools.product(seen.called, range(1, OF_EACH + 1)):
+        kernel = CancellingKernel(world.kernel, at, only=[name])
+        assert run(kernel) == ("cancelled" if kernel.name else "done")
+    return seen.called
+
+
 @pytest.mark.parametrize("writable", [False, True])
 def test_a_block_cancelled_at_every_call_of_the_kernel_leaves_nothing(
     world: World, loops: Loops, tmp_path: Path, *, writable: bool
 ) -> None:
     """Wherever the thread of an attach or of an exit is when the cancellation comes."""
     image = world.image()
-    names = set()
-    uncancelled = 0
-    for at in itertools.count(1):
-        kernel = CancellingKernel(world.kernel, at)
-        ended = cancelled_in(kernel, one_block(Loops(tmp_path / "run", as_kernel(kernel)), image, writable=writable))
+
+    def run(kernel: CancellingKernel) -> str:
+        over = Loops(tmp_path / "run", as_kernel(kernel))
+        ended = cancelled_in(kernel, one_block(over, image, writable=writable))
         check_nothing_is_left(world, loops, image)
-        assert ended == ("cancelled" if kernel.name else "done")
-        uncancelled += not kernel.name
-        if uncancelled == RUNS_WITH_FEWER_CALLS:
-            break
-        names.add(kernel.name)
-    assert {"get_free", "open", "configure", "get_status"} <= names
+        return ended
+
+    assert {"get_free", "open", "configure", "get_status", "is_bound"} <= cancelled_at_each(world, run)
 
 
 def test_a_busy_exit_cancelled_at_every_call_lets_the_device_go(world: World, loops: Loops, tmp_path: Path) -> None:
@@ -193,19 +197,17 @@ def is_swept(world: World, loops: Loops, image: Path) -> bool:
 
 def test_a_sweep_cancelled_at_every_call_is_done_by_the_next_one(world: World, loops: Loops, tmp_path: Path) -> None:
     """No device is left half-done: what one sweep did not come to, the next one takes."""
-    for at in itertools.count(1):
+
+    def run(kernel: CancellingKernel) -> str:
         image = orphans(world, loops)
-        kernel = CancellingKernel(world.kernel, at)
-        over = Loops(tmp_path / "run", as_kernel(kernel))
-        ended = cancelled_in(kernel, over.sweep_async)
+        ended = cancelled_in(kernel, Loops(tmp_path / "run", as_kernel(kernel)).sweep_async)
         assert not any(armed(world, number) for number in numbers_of(world, image))
         wait_until(partial(is_swept, world, loops, image), "all are swept")
         assert open_numbers() == []
         assert list(loops._world().ledger.run_dir.glob("*")) == []
-        assert ended == ("cancelled" if kernel.name else "done")
-        if not kernel.name:
-            break
-    assert at > 20
+        return ended
+
+    assert {"look", "open", "get_status", "clear", "is_bound"} <= cancelled_at_each(world, run)
 
 
 @pytest.mark.parametrize("name", ["release_all_async", "sweep_async"])

@@ -97,6 +97,7 @@ class CancellingKernel:
         self._kernel = kernel
         self._only = only
         self.left = at
+        self.called: set[str] = set()
         self.cancel: Callable[[], object] = lambda: None
         self.name = ""
 
@@ -109,6 +110,7 @@ class CancellingKernel:
         def counted(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever it returns
             clock = CLOCK.get()
             if isinstance(clock, StoppableClock):
+                self.called.add(name)
                 self.left -= 1
                 if self.left == 0:
                     self.name = name
