@@ -32,6 +32,7 @@ OF_EACH = 5
 #: Each of these but the first is one more look at whether it is gone, after a pause that grows.
 CALLS_OF_A_BUSY_EXIT = 12
 TICKS = 10
+MANY = 50
 
 
 @pytest.fixture
@@ -221,6 +222,28 @@ def test_a_cancelled_call_stops_between_two_devices(world: World, loops: Loops, 
     assert numbers_of(world, image)
     assert not any(armed(world, number) for number in numbers_of(world, image))
     wait_until(partial(is_swept, world, loops, image), "all are swept")
+    check_nothing_is_left(world, loops, image)
+
+
+def test_many_at_once_have_a_device_each(world: World, loops: Loops) -> None:
+    """A group of tasks is in all of its blocks at the same time, and out of all in the end."""
+    image = world.image()
+
+    async def one(barrier: asyncio.Barrier) -> int:
+        async with loops.attached(image, timeout=600) as device:
+            await barrier.wait()
+            numbers = numbers_of(world, image)
+            await barrier.wait()
+            assert len(numbers) == MANY
+            return device.number
+
+    async def main() -> None:
+        barrier = asyncio.Barrier(MANY)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(barrier)) for _ in range(MANY)]
+        assert len({task.result() for task in tasks}) == MANY
+
+    asyncio.run(main())
     check_nothing_is_left(world, loops, image)
 
 

@@ -60,25 +60,6 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def test_many_at_once_have_a_device_each(kernel: MemoryKernel, image: Path) -> None:
-    """A group of tasks is in all of its blocks at the same time, and out of all in the end."""
-
-    async def one(barrier: asyncio.Barrier) -> int:
-        async with attached(image) as device:
-            await barrier.wait()
-            assert len(kernel.bound_numbers()) == MANY
-            await barrier.wait()
-            return device.number
-
-    async def main() -> None:
-        barrier = asyncio.Barrier(MANY)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(barrier)) for _ in range(MANY)]
-        assert len({task.result() for task in tasks}) == MANY
-
-    asyncio.run(main())
-
-
 def test_one_that_fails_cancels_the_others_of_its_group(kernel: MemoryKernel, image: Path) -> None:
     """Some are attaching then, some in their blocks; none leaves a device."""
 
