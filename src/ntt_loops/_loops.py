@@ -11,6 +11,7 @@ from ntt_loops._attachment import (
     Options,
     attach_kept,
 )
+from ntt_loops._awaitables import Awaitables
 from ntt_loops._backoff import Deadline
 from ntt_loops._listings import Listings
 from ntt_loops._medium import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Loops(Listings, Mounts):
+class Loops(Listings, Mounts, Awaitables):
     """Loop devices, with the ledger below ``run_dir``.
 
     The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that
