@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import rawloop
+from tests.support.features import require_diskseq
 from tests.support.rawloop import SECTOR_BYTES, Flag, Status, attach, opened
 from tests.support.rig import fails_with, far_number, filled, minor_shift, private_number
 
@@ -119,6 +120,7 @@ def test_f05_a_sector_size_must_be_a_power_of_two_from_512(tmp_path: Path, secto
 
 def test_f08_diskseq_rises_at_attach_change_fd_and_clear(tmp_path: Path) -> None:
     """The disk sequence number rises on each attach, CHANGE_FD and clear; sysfs and BLKGETDISKSEQ agree."""
+    require_diskseq()
     with private_number() as number:
         seen = [_diskseq(number)]
         with (

@@ -161,9 +161,14 @@ def _read_u64(fd: int, request: int) -> int:
     return answer[0]
 
 
-def diskseq(fd: int) -> int:
-    """BLKGETDISKSEQ; EINVAL or ENOTTY before 5.15."""
-    return _read_u64(fd, _BLKGETDISKSEQ)
+def diskseq(fd: int) -> int | None:
+    """BLKGETDISKSEQ; None where the kernel has none: EINVAL or ENOTTY before 5.15."""
+    try:
+        return _read_u64(fd, _BLKGETDISKSEQ)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTTY):
+            raise
+        return None
 
 
 def size_bytes(fd: int) -> int:
@@ -211,12 +216,6 @@ def partitions(number: int) -> list[int]:
     """Numbers of the partitions the kernel has on the device."""
     found = Path(f"/sys/block/loop{number}").glob(f"loop{number}p*/partition")
     return sorted(int(path.read_bytes()) for path in found)
-
-
-def kernel_version() -> tuple[int, int]:
-    """Major and minor version of the running kernel."""
-    major, minor, *_ = os.uname().release.partition("-")[0].split(".")
-    return int(major), int(minor)
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
@@ -303,15 +302,6 @@ def _detach_under_way() -> Iterator[None]:
             raise
 
 
-def _diskseq_if_known(fd: int) -> int | None:
-    try:
-        return diskseq(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTTY):
-            raise
-        return None
-
-
 def _configured(path: Path, mode: int, image_fd: int, status: Status, sector_bytes: int) -> int | None:
     """One try; None when another process was faster."""
     fd = None
@@ -354,7 +344,7 @@ def attach(  # noqa: PLR0913 - the ioctl has that many fields
         path = private_node or node(target)
         fd = _configured(path, mode, image_fd, wanted, sector_bytes)
         if fd is not None:
-            made.append(Attachment(target, path, wanted.file_name, _diskseq_if_known(fd), fd))
+            made.append(Attachment(target, path, wanted.file_name, diskseq(fd), fd))
         return fd is not None
 
     try:
