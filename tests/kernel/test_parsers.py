@@ -10,8 +10,9 @@ from ntt_loops import Loops
 from tests.support import oracle, rawloop, tables
 from tests.support.disks import make_disk
 from tests.support.features import require_table_reader
+from tests.support.kernels import PinnedKernel
 from tests.support.media import by_losetup, is_bound, new_hash, new_id, new_image
-from tests.support.rig import mounted
+from tests.support.rig import mounted, private_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,22 +70,24 @@ def test_a_kept_device_takes_them_along(loops: Loops, disk: Path) -> None:
 def test_a_foreign_device_takes_them_along(loops: Loops, disk: Path) -> None:
     """A device of losetup without PARTSCAN, to which partx added partitions, leaves none behind."""
     device = by_losetup(disk, "-r")
-    assert oracle.partition_nodes(device) == []
-    oracle.run("partx", "--add", device)
+    oracle.run("partx", "--update", device)
     assert len(oracle.partition_nodes(device)) == 3
     loops.release_all(disk)
     assert (is_bound(device), oracle.partition_nodes(device)) == (False, [])
 
 
-def test_leftovers_of_another_image_are_purged(loops: Loops, disk: Path, tmp_path: Path) -> None:
-    """Partitions that an attachment without PARTSCAN left on a number do not show the next image."""
-    with rawloop.attach(disk, number=(number := rawloop.get_free())) as one:
-        oracle.run("partx", "--add", str(one.node))
-        one.close()
-    plain = new_image(tmp_path)
-    with loops.attached(plain) as device:
-        assert device.partitions == ()
-    assert rawloop.partitions(number) == []
+def test_leftovers_of_another_image_are_purged(disk: Path, tmp_path: Path) -> None:
+    """Partitions that a device without PARTSCAN left on its number do not show the next image."""
+    with private_number() as number:
+        node = rawloop.node(number)
+        oracle.run("losetup", "-r", node, disk)
+        oracle.run("partx", "--update", node)
+        oracle.losetup_detach(str(node))
+        oracle.wait_until(lambda: not rawloop.is_bound(number), "losetup detaches it")
+        assert rawloop.partitions(number) == [1, 2, 3]
+        with Loops(tmp_path / "run", PinnedKernel({number: node})).attached(new_image(tmp_path)) as device:
+            assert (device.number, device.partitions) == (number, ())
+        assert rawloop.partitions(number) == []
 
 
 def test_a_mounted_partition_keeps_its_device(loops: Loops, disk: Path, tmp_path: Path) -> None:

@@ -11,17 +11,21 @@ import datetime as dt
 import shutil
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from tests.kernels import page, selection
 from tests.kernels.machine import Run, make_disk, missing_programs, run_in_machine
 from tests.kernels.packages import SUITES, Kernel, NoKernelError, cache_folder, kernel_of
 from tests.kernels.results import Result, count, results_of
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 #: A kernel that goes down in each run is given up after so many machines.
 MACHINES = 12
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run it all."""
     parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
     parser.add_argument(
@@ -30,7 +34,10 @@ def main() -> int:
     parser.add_argument(
         "--only", action="append", default=[], metavar="TEST", help="run this alone, and record nothing"
     )
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(arguments)
+    unknown = [suite for suite in chosen.suites if suite not in SUITES]
+    if unknown:
+        parser.error(f"no such suite: {', '.join(map(repr, unknown))}; there are {', '.join(SUITES)}")
     try:
         return max(_try_suite(suite, tuple(chosen.only)) for suite in chosen.suites)
     except NoKernelError as error:

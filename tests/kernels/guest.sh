@@ -37,7 +37,7 @@ while read -r name seconds arguments; do
 	: >"$out/$name.started"
 	# The arguments are words.
 	# shellcheck disable=SC2086
-	timeout --signal=INT --kill-after=60 "$seconds" .venv/bin/python -m pytest -p no:cacheprovider -q --color=no \
+	timeout --signal=INT --kill-after=60 "$seconds" .venv/bin/python -m pytest -p no:cacheprovider -q --color=no -o junit_family=xunit1 \
 		--durations=10 --basetemp="/mnt/run-$name" --junit-xml="/mnt/$name.xml" $arguments >"$out/$name.log" 2>&1 </dev/null
 	status=$?
 	cp "/mnt/$name.xml" "$out/$name.xml" 2>/dev/null

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from tests.kernels.machine import PROJECT
@@ -48,6 +47,7 @@ def _with_section(text: str, name: str, lines: Sequence[str]) -> str:
 
 def _notes(kernel: Kernel, results: Sequence[Result]) -> list[str]:
     failed = [f"- failed: `{one.name}`: {one.reason}" for one in results if one.outcome == "failed"]
-    reasons = Counter((one.reason, one.name) for one in results if one.outcome == "skipped")
-    skipped = [f"- skipped: {name}: {reason}" for (reason, name) in sorted(reasons)]
-    return [*failed, *skipped] or [f"All of them passed on {kernel.version}; none was skipped."]
+    skipped = sorted({f"- skipped: `{one.name}`: {one.reason}" for one in results if one.outcome == "skipped"})
+    counted = [f"- counted: `{one.name}`: {what}" for one in results for what in one.counted]
+    all_well = [] if failed or skipped else [f"- All of them passed on {kernel.version}; none was skipped."]
+    return [*all_well, *failed, *skipped, *counted]

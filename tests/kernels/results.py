@@ -24,6 +24,7 @@ class Result:
     name: str
     outcome: Outcome
     reason: str = ""
+    counted: tuple[str, ...] = ()
 
 
 def results_of(runs: Iterable[Run], out: Path) -> list[Result]:
@@ -55,7 +56,10 @@ def _result(case: ET.Element) -> Result:
         if said is not None:
             return Result(name, "failed", _first_line(said.get("message") or said.text or kind))
     skipped = case.find("skipped")
-    return Result(name, "passed") if skipped is None else Result(name, "skipped", _first_line(skipped.get("message")))
+    if skipped is not None:
+        return Result(name, "skipped", _first_line(skipped.get("message")))
+    counted = tuple(f"{one.get('name')}: {one.get('value')}" for one in case.iter("property"))
+    return Result(name, "passed", counted=counted)
 
 
 def _file_of(classname: str) -> str:

@@ -15,7 +15,7 @@ from tests.support.needs import require_tool
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SECTOR: Final = 512
 
@@ -65,28 +65,47 @@ def make_members(*images: Path) -> None:
     options = ("--level=1", f"--raid-devices={len(devices)}", "--metadata=1.2", "--force", "--run", "--assume-clean")
     try:
         oracle.run(require_tool("mdadm"), "--create", node, *options, *devices)
-        for name in {name for device in devices for name in arrays_on(device)}:
-            _stop(name)
     finally:
-        for device in devices:
-            oracle.losetup_detach(device)
-    oracle.wait_until(lambda: not any(map(oracle.is_bound, devices)), "the members are detached")
+        oracle.wait_until(lambda: all(map(_is_let_go, devices)), "the members are detached")
 
 
 @contextmanager
 def array(*devices: str | os.PathLike[str]) -> Iterator[Array]:
-    """The array of these members, read-only, whether udev's rules have assembled it already or not."""
-    for name in {name for device in devices for name in arrays_on(device)}:
-        _stop(name)
-    node = f"/dev/md/{secrets.token_hex(4)}"
-    oracle.run("mdadm", "--assemble", "--readonly", "--run", node, *devices)
-    made = Array(Path(node).resolve().name)
+    """The array of these members, whether udev's rules assemble it or it has to be done here."""
+    oracle.wait_until(lambda: _is_assembled(devices), "an array of these members")
     try:
-        yield made
+        yield Array(arrays_on(devices[0])[0])
     finally:
-        if Path("/sys/block", made.name).exists():
-            with suppress(CalledProcessError):  # it was stopped
-                _stop(made.name)
+        oracle.wait_until(lambda: not any(map(_stop_arrays, devices)), "the array is stopped")
+
+
+def _is_assembled(devices: Sequence[str | os.PathLike[str]]) -> bool:
+    """Whether one array stands on all of them and runs; try to assemble it where not."""
+    found = {tuple(arrays_on(device)) for device in devices}
+    if len(found) == 1 and all(len(names) == 1 and _state(names[0]) not in ("clear", "inactive") for names in found):
+        return True
+    for device in devices:
+        _stop_arrays(device)
+    _succeeds("mdadm", "--assemble", "--readonly", "--run", f"/dev/md/{secrets.token_hex(4)}", *devices)
+    return False
+
+
+def _state(name: str) -> str:
+    attribute = Path("/sys/block", name, "md/array_state")
+    return attribute.read_text().strip() if attribute.exists() else "clear"
+
+
+def _is_let_go(device: str) -> bool:
+    """Stop what stands on a device and detach it: udev's rules may have assembled an array again."""
+    _stop_arrays(device)
+    return not oracle.is_bound(device) or (_succeeds("losetup", "-d", device) and not oracle.is_bound(device))
+
+
+def _stop_arrays(device: str | os.PathLike[str]) -> list[str]:
+    found = arrays_on(device)
+    for name in found:
+        _succeeds("mdadm", "--stop", f"/dev/{name}")
+    return found
 
 
 def arrays_on(device: str | os.PathLike[str]) -> list[str]:
@@ -95,5 +114,8 @@ def arrays_on(device: str | os.PathLike[str]) -> list[str]:
     return [one.name for one in holders.iterdir() if one.name.startswith("md")] if holders.exists() else []
 
 
-def _stop(name: str) -> None:
-    oracle.run("mdadm", "--stop", f"/dev/{name}")
+def _succeeds(*command: str | os.PathLike[str]) -> bool:
+    with suppress(CalledProcessError):
+        oracle.run(*command)
+        return True
+    return False
