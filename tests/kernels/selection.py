@@ -10,8 +10,37 @@ from tests.kernels.machine import PROJECT, Run
 RUN_SECONDS: Final = 3600
 FILES_PER_RUN: Final = 8
 
-#: Files and tests that are not run there, each with the reason, which docs/kernels.md shows.
-LEFT_OUT: Final[dict[str, str]] = {}
+_PROGRAMS: Final = (
+    "the programs of examples/ntt and what they print: the devices below them are those of the other tests"
+)
+_COMMAND_LINE: Final = "what the command line prints and how it ends: it calls what the other tests call"
+_DOCUMENTS: Final = "examples of the documentation, made of what the other tests call"
+_SIGNALS: Final = "hundreds of signals at any moment: it is frames of Python that they hit"
+_BOOKS: Final = "names, tags, ledger files, users: nothing that kernels do differently, and many tests"
+_SECONDS: Final = (
+    "who has not answered in a second is stuck, and here a process may need that to start; F21, F50 to F52 are run"
+)
+_UNITS: Final = "needs systemd as the init process"
+
+#: Files of tests/kernel, and single tests, that are not run there, each with the reason, which docs/kernels.md shows.
+LEFT_OUT: Final[dict[str, str]] = {
+    **{f"tests/kernel/test_ntt_{name}.py": _PROGRAMS for name in (
+        "archiver", "bash", "cleanup_mounts", "lvm", "mount_helper", "orchestrator", "whole")},
+    **{f"tests/kernel/test_cli_{name}.py": _COMMAND_LINE for name in ("interrupt", "run", "shell", "terminal")},
+    **{f"tests/kernel/test_{name}.py": _DOCUMENTS for name in ("from_bash", "how_to", "pipeline_example")},
+    **{f"tests/kernel/test_{name}.py": _SIGNALS for name in (
+        "attached_interrupt", "attached_signals", "interrupt_kept", "release_interrupt")},
+    **{f"tests/kernel/test_{name}.py": _BOOKS for name in (
+        "attached_extent", "attached_moves", "mounted_place", "refused", "release_lost_ledger", "release_names",
+        "security", "sweep_dry_run", "sweep_records")},
+    **{f"tests/kernel/test_{name}.py": _SECONDS for name in (
+        "field_image", "mount_dead_storage", "mount_hangs", "mount_orphaned", "sweep_killed_reader", "sweep_stuck",
+        "sweep_stuck_elsewhere")},
+    "tests/kernel/test_systemd_sandbox.py": _UNITS,
+}  # fmt: skip
+
+#: The tests that were written for these kernels come right after the facts.
+FIRST: Final = ("old_media", "parsers", "stacked_devices", "udev")
 
 
 def runs(only: tuple[str, ...] = ()) -> list[Run]:
@@ -20,8 +49,9 @@ def runs(only: tuple[str, ...] = ()) -> list[Run]:
         return [_run("chosen", only)]
     files = [str(path.relative_to(PROJECT)) for path in sorted((PROJECT / "tests/kernel").glob("test_*.py"))]
     facts = tuple(name for name in files if "kernel_facts" in name)
-    others = [name for name in files if name not in facts and name not in LEFT_OUT]
-    named = [("facts", facts), ("contract", ("tests/contract",))]
+    first = tuple(f"tests/kernel/test_{name}.py" for name in FIRST)
+    others = [name for name in files if name not in facts + first and name not in LEFT_OUT]
+    named = [("facts", facts), ("features", first), ("contract", ("tests/contract",))]
     parts = range(0, len(others), FILES_PER_RUN)
     named += [
         (f"devices-{1 + begin // FILES_PER_RUN}", tuple(others[begin : begin + FILES_PER_RUN])) for begin in parts
