@@ -12,7 +12,7 @@ import pytest
 from tests.support import rawloop
 from tests.support.features import require_diskseq
 from tests.support.rawloop import SECTOR_BYTES, Flag, Status, attach, opened
-from tests.support.rig import fails_with, far_number, filled, minor_shift, private_number
+from tests.support.rig import fails_with, far_number, filled, minor_shift, private_number, remove
 
 TAG_BYTES = 63
 
@@ -153,7 +153,7 @@ def test_f09_opening_a_node_of_an_unknown_minor_creates_a_device(tmp_path: Path)
             rawloop.get_status(fd)
         assert rawloop.sysfs(number, "dev") == f"7:{os.minor(device)}".encode()
     finally:
-        rawloop.remove(number)
+        remove(number)
 
 
 def test_f34_set_status64_works_on_a_bound_device(tmp_path: Path) -> None:

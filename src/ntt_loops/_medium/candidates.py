@@ -94,7 +94,7 @@ class Finder:
         by_record = pair(devices, records)
         self._images |= {(record.image, (record.dev, record.inode)) for record in records}
         ways = self._of_the_file(devices) if self._medium.is_one_file else self._of_the_id(devices, by_record)
-        found = [(one, ways.get(one.number) or self._chosen.get(one.key)) for one in devices]
+        found = [(one, self._chosen.get(one.key) or ways.get(one.number)) for one in devices]
         # One that says nothing but its path is judged anew once it has answered: a path alone is no reason to detach.
         told = [(one.key, way) for one, way in found if one.status is not None or one.key in self._chosen]
         self._chosen = {key: way for key, way in told if way is not None}
