@@ -11,6 +11,8 @@ SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashf
 # What `make test-kernels` needs besides: kernels in virtual machines, and what is attached and stacked there.
 KERNEL_PACKAGES := qemu-system-x86 busybox-static udev kmod dosfstools xorriso mdadm dmsetup
 KERNELS ?= bullseye bookworm trixie
+# Some of its runs alone, as in RUNS="facts contract"; the others keep what they came to before.
+RUNS ?=
 
 # What the target `system` installs; another target may want more.
 PACKAGES = $(SYSTEM_PACKAGES)
@@ -59,7 +61,7 @@ proof: setup system ## kill and fail every system call, and storm: what a sample
 
 test-kernels: PACKAGES = $(SYSTEM_PACKAGES) $(KERNEL_PACKAGES)
 test-kernels: setup system $(VENV)/kernels ## boot other kernels in virtual machines, and test on their loop devices
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.kernels $(KERNELS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.kernels $(KERNELS) $(addprefix --run ,$(RUNS))
 
 $(VENV)/kernels: $(STAMP)
 	$(BIN)/python -m pip install --quiet --group kernels

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import shutil
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from tests.kernels import page, selection
-from tests.kernels.machine import Run, make_disk, missing_programs, run_in_machine
+from tests.kernels.machine import make_disk, missing_programs, run_in_machine
 from tests.kernels.packages import SUITES, Kernel, NoKernelError, cache_folder, kernel_of
-from tests.kernels.results import Result, count, results_of
+from tests.kernels.results import count, results_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from tests.kernels.machine import Run
 
 #: A kernel that goes down in each run is given up after so many machines.
 MACHINES = 12
@@ -27,35 +29,43 @@ MACHINES = 12
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it all."""
-    parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
-    parser.add_argument(
-        "suites", nargs="*", default=SUITES, metavar="SUITE", help=f"of {', '.join(SUITES)}; default: all"
-    )
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="TEST", help="run this alone, and record nothing"
-    )
-    chosen = parser.parse_args(arguments)
-    unknown = [suite for suite in chosen.suites if suite not in SUITES]
-    if unknown:
-        parser.error(f"no such suite: {', '.join(map(repr, unknown))}; there are {', '.join(SUITES)}")
+    chosen = _arguments(arguments)
+    runs = selection.only(chosen.only) if chosen.only else [run for run in selection.runs() if run.name in chosen.run]
     try:
-        return max(_try_suite(suite, tuple(chosen.only)) for suite in chosen.suites)
+        return max(_try_suite(suite, runs, records=not chosen.only) for suite in chosen.suites)
     except NoKernelError as error:
         print(error, file=sys.stderr)
         return 2
 
 
-def _try_suite(suite: str, only: tuple[str, ...]) -> int:
+def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    names = [run.name for run in selection.runs()]
+    parser = argparse.ArgumentParser(prog="python -m tests.kernels", description=__doc__)
+    add = parser.add_argument
+    add("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; default: all")
+    add("--run", action="append", metavar="RUN", choices=names, help=f"of {', '.join(names)}; default: all of them")
+    add("--only", action="append", metavar="TEST", help="run this test or file alone, and record nothing")
+    chosen = parser.parse_args(arguments)
+    unknown = [suite for suite in chosen.suites if suite not in SUITES]
+    if unknown:
+        parser.error(f"no such suite: {', '.join(map(repr, unknown))}; there are {', '.join(SUITES)}")
+    chosen.suites, chosen.run = chosen.suites or SUITES, chosen.run or names
+    return chosen
+
+
+def _try_suite(suite: str, runs: Sequence[Run], *, records: bool) -> int:
     missing = missing_programs()
     if missing:
         raise NoKernelError(f"Missing programs: {', '.join(missing)}; 'make test-kernels' as root installs them.")
     kernel = kernel_of(suite)
     print(f"{suite}: {kernel.version}", flush=True)
-    results = _run_all(kernel, selection.runs(only))
+    out = cache_folder() / suite / ("results" if records else "only")
+    _run_all(kernel, runs, out)
+    results = results_of(selection.runs() if records else runs, out)
     for one in results:
-        if one.outcome != "passed":
+        if one.outcome in ("failed", "skipped"):
             print(f"{one.outcome}: {one.name}: {one.reason}")
-    if not only:
+    if records:
         page.record(kernel, results, dt.datetime.now(tz=dt.UTC).date())
     failed = count(results, "failed")
     print(
@@ -64,26 +74,34 @@ def _try_suite(suite: str, only: tuple[str, ...]) -> int:
     return min(failed, 1)
 
 
-def _run_all(kernel: Kernel, runs: list[Run]) -> list[Result]:
-    """Boot as often as it takes: a run that the machine did not survive is not begun again."""
-    out = cache_folder() / kernel.suite / "results"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    disk = out / "disk.img"
+def _run_all(kernel: Kernel, runs: Sequence[Run], out: Path) -> None:
+    """Boot as often as it takes: a run that the machine did not survive is not begun again.
+
+    What other runs came to earlier is kept.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ("boot.failed", "kernel", "console.log", *(f"{run.name}.*" for run in runs)):
+        for path in out.glob(name):
+            path.unlink()
     for _ in range(MACHINES):
         left = [run for run in runs if not (out / f"{run.name}.started").exists()]
         if not left or (out / "boot.failed").exists():
             break
-        make_disk(disk)
-        begun = time.monotonic()
-        run_in_machine(kernel, left, out, disk)
-        print(f"  a machine ran for {time.monotonic() - begun:.0f} s", flush=True)
-    disk.unlink(missing_ok=True)
+        _run_once(kernel, left, out)
     if (out / "boot.failed").exists():
         raise NoKernelError(f"{kernel.version} booted, but: {(out / 'boot.failed').read_text()} (see {out})")
     if not (out / "kernel").exists():
         raise NoKernelError(f"{kernel.version} did not boot: see {out / 'console.log'}")
-    return results_of(runs, out)
+
+
+def _run_once(kernel: Kernel, runs: Sequence[Run], out: Path) -> None:
+    disk, begun = out / "disk.img", time.monotonic()
+    make_disk(disk)
+    try:
+        run_in_machine(kernel, runs, out, disk)
+    finally:
+        disk.unlink(missing_ok=True)
+    print(f"  a machine ran for {time.monotonic() - begun:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

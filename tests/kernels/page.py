@@ -49,5 +49,6 @@ def _notes(kernel: Kernel, results: Sequence[Result]) -> list[str]:
     failed = [f"- failed: `{one.name}`: {one.reason}" for one in results if one.outcome == "failed"]
     skipped = sorted({f"- skipped: `{one.name}`: {one.reason}" for one in results if one.outcome == "skipped"})
     counted = [f"- counted: `{one.name}`: {what}" for one in results for what in one.counted]
-    all_well = [] if failed or skipped else [f"- All of them passed on {kernel.version}; none was skipped."]
-    return [*all_well, *failed, *skipped, *counted]
+    not_run = [f"- not run: `{one.name}`" for one in results if one.outcome == "not run"]
+    all_well = [] if failed or skipped or not_run else [f"- All of them passed on {kernel.version}; none was skipped."]
+    return [*all_well, *failed, *not_run, *skipped, *counted]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.kernels.machine import Run
 
-Outcome = Literal["passed", "failed", "skipped"]
+Outcome = Literal["passed", "failed", "skipped", "not run"]
 
 
 @attrs.frozen
@@ -28,11 +28,14 @@ class Result:
 
 
 def results_of(runs: Iterable[Run], out: Path) -> list[Result]:
-    """Return the results of all tests; a run without a report is a failure of its own."""
+    """Return the results of all tests; a run that began and has no report is a failure of its own."""
     return [result for run in runs for result in _results_of(run, out)]
 
 
 def _results_of(run: Run, out: Path) -> list[Result]:
+    if not any(out.glob(f"{run.name}.*")):
+        files = [word for word in run.arguments if word.startswith("tests/")]
+        return [Result(name, "not run") for name in files]
     report, status = out / f"{run.name}.xml", out / f"{run.name}.status"
     if not report.exists():
         return [Result(f"the run {run.name!r}", "failed", _why_none(run, out))]
@@ -46,7 +49,7 @@ def _results_of(run: Run, out: Path) -> list[Result]:
 def _why_none(run: Run, out: Path) -> str:
     if (out / f"{run.name}.status").exists():
         return f"it took longer than {run.seconds} s, or pytest did not start"
-    return "the machine went down in it" if (out / f"{run.name}.started").exists() else "it did not begin"
+    return "the machine went down in it"
 
 
 def _result(case: ET.Element) -> Result:

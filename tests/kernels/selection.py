@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests.kernels.machine import PROJECT, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Without KVM a test takes ten to thirty times as long.
 RUN_SECONDS: Final = 3600
@@ -43,10 +46,13 @@ LEFT_OUT: Final[dict[str, str]] = {
 FIRST: Final = ("old_media", "parsers", "stacked_devices", "udev")
 
 
-def runs(only: tuple[str, ...] = ()) -> list[Run]:
-    """Return the runs of pytest, each with a name; ``only`` are files or tests in place of all."""
-    if only:
-        return [_run("chosen", only)]
+def only(tests: Sequence[str]) -> list[Run]:
+    """Return the run of these files or tests, whatever else is chosen or left out."""
+    return [Run("only", tests, RUN_SECONDS)]
+
+
+def runs() -> list[Run]:
+    """Return the runs of pytest, each with a name."""
     files = [str(path.relative_to(PROJECT)) for path in sorted((PROJECT / "tests/kernel").glob("test_*.py"))]
     facts = tuple(name for name in files if "kernel_facts" in name)
     first = tuple(f"tests/kernel/test_{name}.py" for name in FIRST)

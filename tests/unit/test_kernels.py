@@ -123,7 +123,6 @@ def test_reports_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "why"),
     [
-        ({}, "it did not begin"),
         ({"some.started": ""}, "the machine went down in it"),
         ({"some.started": "", "some.status": "137\n"}, "it took longer than 60 s"),
         ({"some.xml": "<testsuites/>", "some.status": "4\n"}, "pytest ended with 4"),
@@ -139,6 +138,11 @@ def test_a_run_that_did_not_end_well_is_a_failure(tmp_path: Path, files: dict[st
     assert why in failure.reason
 
 
+def test_a_run_that_was_not_chosen_is_told_as_not_run(tmp_path: Path) -> None:
+    """Each of its files, on the page, too."""
+    assert results_of([RUN], tmp_path) == [Result("tests/kernel/test_x.py", "not run")]
+
+
 def test_a_row_and_a_section_are_replaced(tmp_path: Path) -> None:
     """Twice, and the page has the second one's results only; the other suites stay as they are."""
     copy = tmp_path / "kernels.md"
@@ -147,12 +151,14 @@ def test_a_row_and_a_section_are_replaced(tmp_path: Path) -> None:
     kernel, day = Kernel("trixie", tmp_path / "vmlinuz-6.12.1-amd64"), dt.date(2026, 1, 2)
     first = [Result("a::one", "failed", "broken"), Result("a::two", "passed")]
     second = [Result("a::one", "passed"), Result("a::two", "skipped", "no such thing"), Result("a::two", "passed")]
+    second += [Result("tests/kernel/test_x.py", "not run")]
     for found in (first, second):
         page.record(kernel, found, day, page=copy)
     text = copy.read_text()
     assert "| trixie | 6.12.1-amd64 | 2026-01-02 | 2 | 0 | 1 | `make test-kernels KERNELS=trixie` |" in text
     assert "broken" not in text
     assert "- skipped: `a::two`: no such thing" in text
+    assert "- not run: `tests/kernel/test_x.py`" in text
     assert before <= set(text.splitlines())
     assert results.count(second, "passed") == 2
 
