@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECTOR_BYTES = 512
+#: What the kernel keeps of lo_file_name (F4).
+NAME_BYTES = 63
 #: Far longer than anything here takes on a busy machine.
 DEADLINE_SECONDS = 180.0
 
@@ -244,11 +246,15 @@ def clear_as_only_opener(fd: int) -> None:
 
 @dataclasses.dataclass
 class Attachment:
-    """One image on one device, known by its diskseq; before 5.15 (None) by the name in its status."""
+    """One image on one device, known by its diskseq; before 5.15 (None) by the name in its status, or the inode.
+
+    SET_STATUS64 changes the name, CHANGE_FD the inode.
+    """
 
     number: int
     node: Path
     name: bytes
+    inode: int
     diskseq: int | None
     fd: int | None
 
@@ -284,7 +290,8 @@ class Attachment:
 
     def _is_on(self, fd: int) -> bool:
         if self.diskseq is None:
-            return get_status(fd).file_name == self.name
+            status = get_status(fd)
+            return status.file_name == self.name[:NAME_BYTES] or status.inode == self.inode
         return diskseq(fd) == self.diskseq
 
     def _drop_partitions(self, fd: int) -> None:
@@ -344,7 +351,7 @@ def attach(  # noqa: PLR0913 - the ioctl has that many fields
         path = private_node or node(target)
         fd = _configured(path, mode, image_fd, wanted, sector_bytes)
         if fd is not None:
-            made.append(Attachment(target, path, wanted.file_name, diskseq(fd), fd))
+            made.append(Attachment(target, path, wanted.file_name, os.fstat(image_fd).st_ino, diskseq(fd), fd))
         return fd is not None
 
     try:
