@@ -124,10 +124,10 @@ def test_the_links_of_an_attachment_go_with_it(loops: Loops, tmp_path: Path) -> 
     disk = make_disk(tmp_path / f"{new_hash()}.img", partitions=1)
     with loops.attached(disk) as device:
         (part,) = device.partitions
-        oracle.run("udevadm", "settle")
+        oracle.run("udevadm", "settle", "--timeout=600")
         links = _links(part.path)
         assert links
-    oracle.run("udevadm", "settle")
+    oracle.run("udevadm", "settle", "--timeout=600")
     assert [link for link in links if link.exists()] == []
 
 
