@@ -57,7 +57,7 @@ def runs() -> list[Run]:
     facts = tuple(name for name in files if "kernel_facts" in name)
     first = tuple(f"tests/kernel/test_{name}.py" for name in FIRST)
     others = [name for name in files if name not in facts + first and name not in LEFT_OUT]
-    named = [("facts", facts), *zip(FIRST, ((file,) for file in first), strict=True), ("contract", ("tests/contract",))]
+    named = [("facts", facts), ("features", first), ("contract", ("tests/contract",))]
     parts = range(0, len(others), FILES_PER_RUN)
     named += [
         (f"devices-{1 + begin // FILES_PER_RUN}", tuple(others[begin : begin + FILES_PER_RUN])) for begin in parts
