@@ -105,17 +105,20 @@ def test_f05_an_offset_past_the_end_gives_size_0(tmp_path: Path) -> None:
 
 
 def test_f05_a_tail_smaller_than_the_sector_size_reads_eio(tmp_path: Path) -> None:
-    """Sector size 4096 over a file that is no multiple counts the tail, but reading it is EIO; older kernels read it."""
+    """Sector size 4096 over a file that is no multiple counts the tail; reading it is EIO, or what older kernels do."""
     size_bytes = 4096 + 1024
     with attach(filled(tmp_path / "image", size_bytes=size_bytes), sector_bytes=4096) as loop:
         assert rawloop.size_bytes(loop.held) == size_bytes
         assert os.pread(loop.held, 4096, 0) == b"A" * 4096
-        try:
-            tail = os.pread(loop.held, 1024, 4096)
-        except OSError as error:
-            assert error.errno == errno.EIO
-        else:
-            assert tail == b"A" * 1024
+        assert _read(loop.held, 1024, 4096) in (errno.EIO, b"A" * 1024)
+
+
+def _read(descriptor: int, length: int, offset: int) -> bytes | int | None:
+    """Return what is there, or the errno of reading it."""
+    try:
+        return os.pread(descriptor, length, offset)
+    except OSError as error:
+        return error.errno
 
 
 @pytest.mark.parametrize("sector_bytes", [1, 256, 513, 3000])
