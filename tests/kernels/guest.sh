@@ -26,18 +26,30 @@ udevadm trigger --settle
 # The project, its Python and all temporary files are on a disk of the machine's own: 9p, which has the rest, is slow,
 # and has neither unlinked open files nor the locks that the ledger needs.
 mount -t ext4 /dev/vda /mnt || fail "the disk is not there"
-mount --bind /mnt/project "$project" || fail "cannot bind $project"
-mount --bind /mnt/stdlib "$stdlib" || fail "cannot bind $stdlib"
 mkdir -p /mnt/tmp
 
+# A root that is no 9p: with a remote one each look at a path is made in a child process, which may never return.
+root=/run/root
+mkdir -p "$root" /run/upper /run/work
+mount -t overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work overlay "$root" || fail "no overlay over /"
+for folder in proc sys dev; do
+	mount --rbind "/$folder" "$root/$folder" || fail "cannot bind /$folder"
+done
+mount -t tmpfs tmpfs "$root/run" || fail "no tmpfs at /run"
+mkdir "$root/run/udev"
+mount --bind /run/udev "$root/run/udev" || fail "cannot bind /run/udev"
+mount --bind /mnt "$root/mnt" || fail "cannot bind /mnt"
+mount --bind /mnt/project "$root$project" || fail "cannot bind $project"
+mount --bind /mnt/stdlib "$root$stdlib" || fail "cannot bind $stdlib"
+
 uname -r >"$out/kernel"
-cd "$project" || fail "no $project"
 export TMPDIR=/mnt/tmp NTT_LOOPS_REQUIRE=kernel,tools,features
 while read -r name seconds arguments; do
 	: >"$out/$name.started"
 	# The arguments are words.
 	# shellcheck disable=SC2086
-	timeout --signal=INT --kill-after=60 "$seconds" .venv/bin/python -m pytest -p no:cacheprovider -q --color=no -o junit_family=xunit1 \
+	timeout --signal=INT --kill-after=60 "$seconds" chroot "$root" sh -c "cd '$project' && exec \"\$@\"" sh \
+		.venv/bin/python -m pytest -p no:cacheprovider -q --color=no -o junit_family=xunit1 \
 		--durations=10 --basetemp="/mnt/run-$name" --junit-xml="/mnt/$name.xml" $arguments >"$out/$name.log" 2>&1 </dev/null
 	status=$?
 	cp "/mnt/$name.xml" "$out/$name.xml" 2>/dev/null
