@@ -13,11 +13,20 @@ PYTHONS ?= $(PYTHON)
 SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashfs-tools lvm2 strace zstd fuse3 bindfs shellcheck \
 	systemd man-db groff-base mandoc
 
+# What `make test-kernels` needs besides: kernels in virtual machines, and what is attached and stacked there.
+KERNEL_PACKAGES := qemu-system-x86 busybox-static udev kmod dosfstools xorriso mdadm dmsetup
+KERNELS ?= bullseye bookworm trixie
+# Some of its runs alone, as in RUNS="facts contract"; the others keep what they came to before.
+RUNS ?=
+
+# What the target `system` installs; another target may want more.
+PACKAGES = $(SYSTEM_PACKAGES)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test proof dist test-dist check format coverage clean
+.PHONY: help setup system demo test test-kernels proof dist test-dist check format coverage clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv and install the library and its tools there
 
@@ -33,9 +42,9 @@ $(STAMP): pyproject.toml
 
 system: ## install the Debian packages that the demo and the tests use (as root)
 	@command -v dpkg-query >/dev/null || { \
-		echo "Not a Debian system; please see to these yourself: $(SYSTEM_PACKAGES)"; exit 0; }; \
+		echo "Not a Debian system; please see to these yourself: $(PACKAGES)"; exit 0; }; \
 	missing=; \
-	for package in $(SYSTEM_PACKAGES); do \
+	for package in $(PACKAGES); do \
 		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
 	done; \
 	test -n "$$missing" || exit 0; \
@@ -54,6 +63,14 @@ test: setup system check ## set up, then run every check and every test
 
 proof: setup system ## kill and fail every system call, and storm: what a sample of is in make test
 	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
+
+test-kernels: PACKAGES = $(SYSTEM_PACKAGES) $(KERNEL_PACKAGES)
+test-kernels: setup system $(VENV)/kernels ## boot other kernels in virtual machines, and test on their loop devices
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.kernels $(KERNELS) $(addprefix --run ,$(RUNS))
+
+$(VENV)/kernels: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group kernels
+	@touch $@
 
 dist: setup ## build the sdist and the wheel in dist/
 	rm -rf dist

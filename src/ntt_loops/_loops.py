@@ -190,7 +190,8 @@ class Loops(Listings, Mounts, Awaitables):
             What was done.
 
         Raises:
-            DeviceBusyError: Somebody uses a device; all others were released (``.report``, ``.holders``).
+            DeviceBusyError: Somebody uses a device; all others were released (``.report``, ``.holders``). Or the path
+                is out of reach - its storage does not answer - so that nobody can tell which devices are the file's.
             ImageWriteError: All is as said, but what was written may not be in an image.
             LedgerError: Another process kept the ledger locked; what was found was released (``.report``).
             LoopPermissionError: A device may not be opened.

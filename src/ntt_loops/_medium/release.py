@@ -44,7 +44,20 @@ def release_medium(
     survey = Survey(kernel, deadline)
     finder = Finder(kernel, medium, survey)
     work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
-    return work.run(is_bare_name=not medium.is_one_file)
+    report = work.run(is_bare_name=not medium.is_one_file)
+    if medium.unreachable is not None:
+        raise _nobody_can_tell(medium, medium.unreachable, report)
+    return report
+
+
+def _nobody_can_tell(medium: Medium, why: OSError, report: ReleaseReport) -> DeviceBusyError:
+    """Return the error for a file that cannot be asked for its inode: the devices of it may be bound by any path."""
+    paths = " or ".join(sorted(map(os.fsdecode, medium.paths)))
+    message = (
+        f"which devices have {paths} cannot be told, it is out of reach: {why.strerror or why}; "
+        "what could be told was released; keep the image and try again"
+    )
+    return DeviceBusyError(message, medium=medium.name, report=report)
 
 
 class Release:
