@@ -9,7 +9,7 @@ SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashf
 	systemd man-db groff-base mandoc
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test proof check format coverage clean
+.PHONY: help setup system demo test proof docs check format coverage clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,14 @@ test: setup system check ## set up, then run every check and every test
 
 proof: setup system ## kill and fail every system call, and storm: what a sample of is in make test
 	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
+
+docs: $(VENV)/documenting ## make the site of docs/ in build/site; a warning is an error (as root: also the pictures of a terminal)
+	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html -c docs . build/site
+	@echo "build/site/index.html"
+
+$(VENV)/documenting: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
 
 check: setup ## lint, formatting, types, and the layers
 	$(BIN)/ruff check
