@@ -51,7 +51,8 @@ proof: setup system ## kill and fail every system call, and storm: what a sample
 	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
 
 docs: $(VENV)/documenting ## make the site of docs/ in build/site; a warning is an error (as root: also the pictures of a terminal)
-	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html -c docs . build/site
+	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m sphinx -q -W -E --keep-going -j auto -b html -c docs -d build/doctrees . build/site
 	@echo "build/site/index.html"
 
 $(VENV)/documenting: $(STAMP)
