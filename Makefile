@@ -53,6 +53,8 @@ proof: setup system ## kill and fail every system call, and storm: what a sample
 docs: $(VENV)/documenting ## make the site of docs/ in build/site; a warning is an error (as root: also the pictures of a terminal)
 	$(BIN)/python -m tests.pictures
 	$(BIN)/python -m sphinx -q -W -E --keep-going -j auto -b html -c docs -d build/doctrees . build/site
+	@! grep -rnoE '<(script|link|img)[^>]* (src|href)="(https?:)?//[^"]*|url\(["'"'"']?https?:[^)]*' build/site --include='*.html' --include='*.css' \
+		|| { echo "The site would fetch these from the net where it is read." >&2; exit 1; }
 	@echo "build/site/index.html"
 
 $(VENV)/documenting: $(STAMP)

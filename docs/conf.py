@@ -36,7 +36,6 @@ _NO_LINK = """
 nitpick_ignore = [("py:class", name) for name in _NO_LINK.split()]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 autoclass_content = "class"
 add_module_names = False
 python_use_unqualified_type_names = True
