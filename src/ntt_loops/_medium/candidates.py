@@ -75,8 +75,8 @@ class Medium:
 class Finder:
     """Tells the medium's devices from all others, look after look.
 
-    A device that was found stays found as long as it is bound: what it was found by - another device of the same image,
-    say - may be released before it.
+    A device that was found stays found as long as it is bound, and by what it was found first: that - another device of
+    the same image, say - may be released before it, and once it is known its own inode is that of a known one.
     """
 
     def __init__(self, kernel: Kernel, medium: Medium, survey: Survey) -> None:
@@ -93,7 +93,7 @@ class Finder:
         self._images |= {(record.image, (record.dev, record.inode)) for record in records}
         ways = self._of_the_file(devices) if self._medium.is_one_file else self._of_the_id(devices, by_record)
         self._chosen = {
-            one.key: ways.get(one.number) or self._chosen[one.key]
+            one.key: self._chosen.get(one.key) or ways[one.number]
             for one in devices
             if one.number in ways or one.key in self._chosen
         }
