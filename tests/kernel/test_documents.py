@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.support import oracle, pages, transcripts
 from tests.support.images import make_image
 from tests.support.needs import require_tool
+from tests.support.transcripts import unique
 
 SESSIONS = [page for page in pages.pages() if pages.examples(page, "console")]
 
@@ -20,10 +22,12 @@ SESSIONS = [page for page in pages.pages() if pages.examples(page, "console")]
 def test_sessions_of_a_page_are_as_shown(page: Path, tmp_path: Path) -> None:
     """All commands of a page, in one shell, print what is below each; numbers of devices and processes apart."""
     require_tool("losetup")
+    mark = secrets.token_hex(6)
     for example in pages.examples(page, "python"):
         if example.file is not None:
-            (tmp_path / example.file).write_text(example.code, encoding="utf-8")
-    session = [step for example in pages.examples(page, "console") for step in transcripts.steps(example.code)]
+            (tmp_path / example.file).write_text(unique(example.code, mark), encoding="utf-8")
+    shown = [unique(example.code, mark) for example in pages.examples(page, "console")]
+    session = [step for code in shown for step in transcripts.steps(code)]
     printed = transcripts.play(session, tmp_path)
     wrong = [
         (step.command, one)
@@ -38,8 +42,9 @@ def test_sessions_of_a_page_are_as_shown(page: Path, tmp_path: Path) -> None:
 )
 def test_lines_of_a_shell_succeed(example: pages.Example, tmp_path: Path) -> None:
     """They run to their end in a folder with an image, in a mount namespace of their own, and leave no device."""
-    image = make_image(tmp_path / "disk-12.img", size_bytes=2**20)
-    assert in_private_place(example.code, tmp_path) == (0, "")
+    mark = secrets.token_hex(6)
+    image = make_image(tmp_path / unique("disk-12.img", mark), size_bytes=2**20)
+    assert in_private_place(unique(example.code, mark), tmp_path) == (0, "")
     assert oracle.bound_devices(image) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -19,9 +20,15 @@ from tests.support.terminal import terminal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-IMAGES: Final = Path("/mnt/img")
-HASH: Final = "536a933b4481f605fcd44615740a9025"
-OTHER: Final = "c01bb1b13d3e5a4e7f0b3a8d1c9e6f27"
+#: Names that no other run has, since a release goes by them, and what stands for each in a picture.
+IMAGES: Final = Path(f"/mnt/{secrets.token_hex(3)[1:]}/img")
+HASH: Final = secrets.token_hex(16)
+OTHER: Final = secrets.token_hex(16)
+SHOWN: Final = {
+    str(IMAGES): "/data/fast/img",
+    HASH: "536a933b4481f605fcd44615740a9025",
+    OTHER: "c01bb1b13d3e5a4e7f0b3a8d1c9e6f27",
+}
 ENVIRONMENT: Final = {"NTT_LOOPS_RUN_DIR": "/mnt/ntt-loops", "PICTURES_OF": str(IMAGES), "PYTHONPATH": str(ROOT)}
 
 
@@ -30,7 +37,10 @@ def shot(*words: str) -> str:
     with terminal(sys.executable, "-m", "tests.pictures.fenced", *words, **ENVIRONMENT) as screen:
         status = screen.end()
         told = f"\n\x1b[32m$\x1b[0m echo $?\n{status}" if status else ""
-        return f"\x1b[32m$\x1b[0m ntt-loops {' '.join(words)}\n{screen.raw.rstrip()}{told}"
+        text = f"\x1b[32m$\x1b[0m ntt-loops {' '.join(words)}\n{screen.raw.rstrip()}{told}"
+    for name, instead in SHOWN.items():
+        text = text.replace(name, instead)
+    return text
 
 
 @contextmanager
@@ -58,7 +68,7 @@ def by_losetup(image: Path) -> Iterator[str]:
 
 def play() -> dict[str, str]:
     """A medium that is mounted and read, one that a program copies, an orphan, and a deleted image in use."""
-    IMAGES.mkdir()
+    IMAGES.mkdir(parents=True)
     images = [IMAGES / f"{name}.img" for name in (HASH, OTHER, "zip-7", "zip-9")]
     for image in images:
         make_image(image, size_bytes=4 * 2**20, files={"letter.txt": b"Dear Ann\n" * 9999})

@@ -17,6 +17,7 @@ _CHANGING: Final = (
     (r"bash: line \d+: +\d+ Killed.*", "Killed"),
     (r"[ \t]+", " "),
 )
+_MEDIUM: Final = re.compile(r"\b(?:disk|zip)-\d+\b")
 #: A line that stands for any number of lines.
 _ANYTHING: Final = "..."
 #: The folder that the reader is in, as the documents call it.
@@ -36,6 +37,11 @@ def steps(session: str) -> list[Step]:
     parts = re.split(r"^\$ ", session, flags=re.MULTILINE)
     assert not parts[0].strip(), f"no prompt before {parts[0]!r}"
     return [Step(*part.partition("\n")[::2]) for part in parts[1:]]
+
+
+def unique(text: str, mark: str) -> str:
+    """Give the media of a document names that no other run has: a release by id means those of everybody."""
+    return _MEDIUM.sub(rf"\g<0>-{mark}", text)
 
 
 def play(session: list[Step], folder: Path) -> list[str]:
