@@ -13,11 +13,20 @@ PYTHONS ?= $(PYTHON)
 SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashfs-tools lvm2 strace zstd fuse3 bindfs shellcheck \
 	systemd man-db groff-base mandoc
 
+# What `make test-kernels` needs besides: kernels in virtual machines, and what is attached and stacked there.
+KERNEL_PACKAGES := qemu-system-x86 busybox-static udev kmod dosfstools xorriso mdadm dmsetup
+KERNELS ?= bullseye bookworm trixie
+# Some of its runs alone, as in RUNS="facts contract"; the others keep what they came to before.
+RUNS ?=
+
+# What the target `system` installs; another target may want more.
+PACKAGES = $(SYSTEM_PACKAGES)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test proof docs dist test-dist check format coverage clean
+.PHONY: help setup system demo test test-kernels proof dist test-dist check format coverage docs clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv and install the library and its tools there
 
@@ -33,9 +42,9 @@ $(STAMP): pyproject.toml
 
 system: ## install the Debian packages that the demo and the tests use (as root)
 	@command -v dpkg-query >/dev/null || { \
-		echo "Not a Debian system; please see to these yourself: $(SYSTEM_PACKAGES)"; exit 0; }; \
+		echo "Not a Debian system; please see to these yourself: $(PACKAGES)"; exit 0; }; \
 	missing=; \
-	for package in $(SYSTEM_PACKAGES); do \
+	for package in $(PACKAGES); do \
 		dpkg-query -W -f '$${db:Status-Status}' $$package 2>/dev/null | grep -qx installed || missing="$$missing $$package"; \
 	done; \
 	test -n "$$missing" || exit 0; \
@@ -55,15 +64,12 @@ test: setup system check ## set up, then run every check and every test
 proof: setup system ## kill and fail every system call, and storm: what a sample of is in make test
 	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
 
-docs: $(VENV)/documenting ## make the site of docs/ in build/site; a warning is an error (as root: also the pictures of a terminal)
-	$(BIN)/python -m tests.pictures
-	$(BIN)/python -m sphinx -q -W -E --keep-going -j auto -b html -c docs -d build/doctrees . build/site
-	@! grep -rnoE '<(script|link|img)[^>]* (src|href)="(https?:)?//[^"]*|url\(["'"'"']?https?:[^)]*' build/site --include='*.html' --include='*.css' \
-		|| { echo "The site would fetch these from the net where it is read." >&2; exit 1; }
-	@echo "build/site/index.html"
+test-kernels: PACKAGES = $(SYSTEM_PACKAGES) $(KERNEL_PACKAGES)
+test-kernels: setup system $(VENV)/kernels ## boot other kernels in virtual machines, and test on their loop devices
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.kernels $(KERNELS) $(addprefix --run ,$(RUNS))
 
-$(VENV)/documenting: $(STAMP)
-	$(BIN)/python -m pip install --quiet --group docs
+$(VENV)/kernels: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group kernels
 	@touch $@
 
 dist: setup ## build the sdist and the wheel in dist/
@@ -85,6 +91,17 @@ format: setup ## put the code in order
 
 coverage: setup system ## run the tests and show the lines and branches they miss
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+docs: $(VENV)/documenting ## make the site of docs/ in build/site; a warning is an error (as root: also the pictures of a terminal)
+	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m sphinx -q -W -E --keep-going -j auto -b html -c docs -d build/doctrees . build/site
+	@! grep -rnoE '<(script|link|img)[^>]* (src|href)="(https?:)?//[^"]*|url\(["'"'"']?https?:[^)]*' build/site --include='*.html' --include='*.css' \
+		|| { echo "The site would fetch these from the net where it is read." >&2; exit 1; }
+	@echo "build/site/index.html"
+
+$(VENV)/documenting: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
 
 clean: ## remove what the other targets made
 	rm -rf proof-counts.json $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -14,6 +14,9 @@ from tests.support.needs import missing_for_kernel, require_kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: pytest's own, for tests of the plugin.
+pytest_plugins = ["pytester"]
+
 TESTS = Path(__file__).parent
 #: In one process, one after the other: some count the calls that others make as they have hundreds of devices.
 PROOF = TESTS / "proof"

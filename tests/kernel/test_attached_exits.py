@@ -109,7 +109,7 @@ def test_entered_again_it_attaches_anew(loops: Loops, image: Path) -> None:
     with attachment as first:
         pass
     with attachment as second:
-        assert second.diskseq != first.diskseq
+        assert second.nonce != first.nonce
         assert oracle.bound_devices(image) == [str(second)]
     assert not _is_attached(image)
 

@@ -187,6 +187,17 @@ def test_a_swap_partition_past_the_end_costs_only_itself(loops: Loops, tmp_path:
     assert partitions_left(device) == []
 
 
+def test_a_damaged_extended_partition_is_no_error(loops: Loops, tmp_path: Path) -> None:
+    """Where libblkid gives the table up, and sfdisk has something to say of a chain that leads nowhere (F59)."""
+    image = new_image(tmp_path, size_bytes=2 * MIB)
+    tables.write(image, tables.mbr((8, 100, 0x83), (200, 100, 0x5), (3 * MIB // SECTOR, 8, 0x82)))
+    assert "Invalid flag" in oracle.run("sh", "-c", f"sfdisk --json {image} 2>&1")
+    with loops.attached(image) as device:
+        found = {one.number: (one.type, one.status) for one in device.partitions if one.number < 5}
+        assert found == {1: ("0x83", "ok"), 2: ("0x5", "ok"), 3: ("0x82", "truncated")}
+    assert oracle.partition_nodes(str(device)) == []
+
+
 def test_without_sfdisk_such_a_table_is_not_read(loops: Loops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a package of its own on Debian; what the kernel has by itself is listed all the same."""
     image = new_image(tmp_path)

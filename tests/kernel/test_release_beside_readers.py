@@ -33,7 +33,7 @@ class ReaderKernel(LinuxKernel):
 class LateKernel(ReaderKernel):
     """The reader goes just before it is disarmed, and the detach takes its time: no open works meanwhile (F35)."""
 
-    def __init__(self, device: str, diskseq: int) -> None:
+    def __init__(self, device: str, diskseq: int | None) -> None:
         super().__init__(device)
         self._diskseq = diskseq
         self._is_armed = False

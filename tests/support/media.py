@@ -36,7 +36,7 @@ class Attached(str):
 
     __slots__ = ("diskseq",)
 
-    diskseq: int
+    diskseq: int | None
 
     def __new__(cls, device: str) -> Self:
         """Take a device that is bound now."""
