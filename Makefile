@@ -23,7 +23,7 @@ RUNS ?=
 PACKAGES = $(SYSTEM_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-kernels proof dist test-dist check format coverage clean
+.PHONY: help setup system demo test test-kernels proof dist test-dist check format coverage docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -91,6 +91,17 @@ format: setup ## put the code in order
 
 coverage: setup system ## run the tests and show the lines and branches they miss
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+docs: $(VENV)/documenting ## make the site of docs/ in build/site; a warning is an error (as root: also the pictures of a terminal)
+	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m sphinx -q -W -E --keep-going -j auto -b html -c docs -d build/doctrees . build/site
+	@! grep -rnoE '<(script|link|img)[^>]* (src|href)="(https?:)?//[^"]*|url\(["'"'"']?https?:[^)]*' build/site --include='*.html' --include='*.css' \
+		|| { echo "The site would fetch these from the net where it is read." >&2; exit 1; }
+	@echo "build/site/index.html"
+
+$(VENV)/documenting: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
 
 clean: ## remove what the other targets made
 	rm -rf proof-counts.json $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
