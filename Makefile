@@ -8,8 +8,12 @@ STAMP := $(VENV)/installed
 SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashfs-tools lvm2 strace zstd fuse3 bindfs shellcheck \
 	systemd man-db groff-base mandoc
 
+# What else `make bench` compares with: libblockdev with its bindings for Python, of whichever version Debian has.
+BENCH_PACKAGES = gcc libc6-dev python3-gi strace \
+	$(shell apt-cache pkgnames 2>/dev/null | grep -xE 'gir1\.2-blockdev-[23]\.0|libblockdev-loop[23]')
+
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test proof check format coverage clean
+.PHONY: help setup system demo test proof bench check format coverage clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +54,14 @@ test: setup system check ## set up, then run every check and every test
 proof: setup system ## kill and fail every system call, and storm: what a sample of is in make test
 	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
 
+bench: $(VENV)/benching ## measure, and write figures and plots into docs (ONLY="cycle scale": parts; QUICK=1: only try it)
+	@$(MAKE) --no-print-directory system SYSTEM_PACKAGES="$(BENCH_PACKAGES)"
+	$(BIN)/python -m tests.benchmarks $(if $(QUICK),--quick) $(ONLY)
+
+$(VENV)/benching: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
 check: setup ## lint, formatting, types, and the layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -64,5 +76,5 @@ coverage: setup system ## run the tests and show the lines and branches they mis
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 clean: ## remove what the other targets made
-	rm -rf proof-counts.json $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf proof-counts.json bench $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
