@@ -50,59 +50,56 @@ def _colour(name: str) -> str:
 
 
 def _cycle(rows: Rows) -> Any:
-    figure, axes = plt.subplots(figsize=(8, 0.42 * len(rows) + 0.9))
-    names = [_plain(row["contender"]) for row in rows]
-    medians = [row["median"] for row in rows]
-    errors = [[row["median"] - row["low"] for row in rows], [row["high"] - row["median"] for row in rows]]
-    colours = [_colour(row["contender"]) for row in rows]
-    axes.barh(names, medians, xerr=errors, color=colours, error_kw={"elinewidth": 1, "ecolor": "#333333"})
+    figure, axes = plt.subplots(figsize=(8, 0.4 * len(rows) + 0.9))
     for place, row in enumerate(rows):
+        colour = _colour(row["contender"])
+        axes.hlines(place, row["low"], row["high"], color=colour, linewidth=4, alpha=0.35)
+        axes.plot(row["median"], place, "o", color=colour)
         axes.annotate(
-            amount(row["median"], "us"), (row["high"], place), (5, 0), textcoords="offset points", va="center"
+            amount(row["median"], "us"), (row["high"], place), (8, 0), textcoords="offset points", va="center"
         )
+    axes.set_yticks(range(len(rows)), [_plain(row["contender"]) for row in rows])
     axes.invert_yaxis()
-    axes.set_xscale("log")
-    axes.set_xlim(right=max(medians) * 3)
-    axes.set_xlabel("microseconds to attach an image and detach it again (logarithmic; median and quartiles)")
+    _log_time(axes.xaxis, axes.set_xscale)
+    axes.set_xlim(right=max(row["high"] for row in rows) * 2.5)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel("to attach an image and detach it again: median and quartiles")
     return figure
 
 
 def _scale(rows: Rows) -> Any:
     figure, axes = plt.subplots(figsize=(8, 4.2))
     styles = {
-        scale.BARE: (BARE_COLOUR, "o-"),
-        scale.CYCLE: (OURS, "o-"),
+        scale.LOSETUP: (OTHERS, "o-"),
         scale.RELEASE: (OURS, "s--"),
         scale.LIST_ONE: (OURS, "^:"),
-        scale.LOSETUP: (OTHERS, "o-"),
+        scale.CYCLE: (OURS, "o-"),
+        scale.BARE: (BARE_COLOUR, "o-"),
     }
+    axes.set_xscale("symlog", linthresh=100)
     for name, (colour, style) in styles.items():
         _line(axes, [row for row in rows if row["contender"] == name], name, colour, style)
-    axes.set_xscale("symlog", linthresh=100)
-    axes.set_yscale("log")
+    _log_time(axes.yaxis, axes.set_yscale)
     axes.set_xlabel("other devices bound")
-    axes.set_ylabel("microseconds")
-    _legend(axes)
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
 def _processes(rows: Rows) -> Any:
     figure, (speed, worst) = plt.subplots(1, 2, figsize=(9, 3.8))
     styles = {processes.BARE: BARE_COLOUR, processes.LIBRARY: OURS, processes.LOSETUP: OTHERS}
-    for axes, quantity, label in (
-        (speed, processes.SPEED, "cycles a second in all"),
-        (worst, processes.WORST, "microseconds of the worst cycle"),
-    ):
+    for axes, quantity in ((speed, processes.SPEED), (worst, processes.WORST)):
+        axes.set_xscale("log", base=2)
         for name, colour in styles.items():
             own = [row for row in rows if row["contender"] == name and row["quantity"] == quantity]
             _line(axes, own, name, colour, "o-")
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(processes.COUNTS, [str(count) for count in processes.COUNTS])
-        axes.set_yscale("log")
         axes.set_xlabel("processes at once")
-        axes.set_ylabel(label)
+        axes.set_title(quantity, fontsize=10)
+    speed.set_yscale("log")
+    speed.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    _log_time(worst.yaxis, worst.set_yscale)
     figure.tight_layout()
-    _legend(speed)
+    worst.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
@@ -115,5 +112,8 @@ def _line(axes: Any, rows: Rows, name: str, colour: str, style: str) -> None:
     axes.set_xticks(across, [f"{one:,}" for one in across])
 
 
-def _legend(axes: Any) -> None:
-    axes.legend(frameon=False, fontsize=9)
+def _log_time(axis: Any, set_scale: Any) -> None:
+    """Make an axis of microseconds logarithmic, and write its decades with their units."""
+    set_scale("log")
+    axis.set_major_formatter(lambda value, _: amount(value, "us"))
+    axis.set_minor_formatter(lambda *_: "")
