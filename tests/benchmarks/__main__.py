@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ RESULTS = "results.json"
 def main(arguments: list[str]) -> int:
     """Measure the parts that are chosen; a quick run leaves the documents as they are."""
     chosen = _parsed(arguments)
+    os.environ["LC_ALL"] = "C"  # what programs say is read
     missing = missing_for_kernel()
     if missing is not None:
         print(f"Nothing can be measured here: {missing}.", file=sys.stderr)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.benchmarks.measuring import Contender, timed
+from tests.support import oracle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,11 +70,15 @@ def _works(command: list[str]) -> bool:
 
 def losetup_cycle(image: Path) -> None:
     """``losetup -f --show -r -P`` and ``losetup -d``, until no other process is faster."""
-    command = ["losetup", "-f", "--show", "-r", "-P", str(image)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    while done.returncode != 0:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    subprocess.run(["losetup", "-d", done.stdout.strip()], check=True)
+    done = _losetup("-f", "--show", "-r", "-P", str(image))
+    while done.returncode != 0 and any(reason in done.stderr for reason in oracle.LOST_RACES):
+        done = _losetup("-f", "--show", "-r", "-P", str(image))
+    done.check_returncode()
+    _losetup("-d", done.stdout.strip()).check_returncode()
+
+
+def _losetup(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["losetup", *arguments], capture_output=True, text=True, check=False)
 
 
 def by_losetup(name: str, image: Path) -> Contender:

@@ -41,8 +41,8 @@ def measure(place: Place) -> list[Row]:
 
 def _measured(place: Place, others: int) -> list[Row]:
     image = place.image()
-    rounds = place.extent.of(30, 3)
-    rows = interleaved(case(others), _contenders(image), rounds=rounds, warm_up=place.extent.of(3, 1))
+    rounds = place.extent.of(15, 3)
+    rows = interleaved(case(others), _contenders(image), rounds=rounds, warm_up=place.extent.of(2, 1))
     bound = float(bound_count())
     return [*rows, Row(case(others), "bound on the host", "devices", "", bound, bound, bound, 1)]
 
