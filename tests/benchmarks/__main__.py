@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,16 @@ RESULTS = "results.json"
 def main(arguments: list[str]) -> int:
     """Measure the parts that are chosen; a quick run leaves the documents as they are."""
     chosen = _parsed(arguments)
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what was made is taken away again
     os.environ["LC_ALL"] = "C"  # what programs say is read
     missing = missing_for_kernel()
     if missing is not None:
         print(f"Nothing can be measured here: {missing}.", file=sys.stderr)
         return 1
-    measured = {name: _measured(name, Extent(chosen.quick)) for name in chosen.only or PARTS}
-    _write(measured, chosen.output)
+    measured = {}
+    for name in chosen.only or PARTS:
+        measured[name] = _measured(name, Extent(chosen.quick))
+        _write(measured, chosen.output)  # what comes next may fail
     if not chosen.quick:
         documents.renew(_write(measured, documents.KEPT))
     print(f"\nIt is all in {chosen.output}.")

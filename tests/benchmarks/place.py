@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TMPFS: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
+#: Longer than anything takes here on a busy machine.
+TIMEOUT_SECONDS: Final = 600.0
 IMAGE_BYTES: Final = 1024 * 1024
 SMALL_BYTES: Final = 4096
 

@@ -14,15 +14,13 @@ from tests.benchmarks import bare
 from tests.benchmarks.children import BASH_LOOK, BASH_SWEEP, bash
 from tests.benchmarks.crowd import crowd, number_of
 from tests.benchmarks.measuring import Contender, Row, interleaved, timed
+from tests.benchmarks.place import TIMEOUT_SECONDS
 from tests.support import oracle, rawloop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.benchmarks.place import Place
-
-#: Longer than anything here takes on a busy machine.
-TIMEOUT_SECONDS: Final = 600.0
 
 BARE: Final = "bare open, CLR_FD, close of the orphans, Python"
 LIBRARY: Final = "`sweep(system=True)`"
