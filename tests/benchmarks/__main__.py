@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
     chosen = _parsed(arguments)
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what was made is taken away again
     os.environ["LC_ALL"] = "C"  # what programs say is read
-    missing = missing_for_kernel()
+    missing = missing_for_kernel() or _missing_to_draw()
     if missing is not None:
         print(f"Nothing can be measured here: {missing}.", file=sys.stderr)
         return 1
@@ -37,6 +38,12 @@ def main(arguments: list[str]) -> int:
         documents.renew(_write(measured, documents.KEPT))
     print(f"\nIt is all in {chosen.output}.")
     return 0
+
+
+def _missing_to_draw() -> str | None:
+    if importlib.util.find_spec("matplotlib") is None:
+        return "matplotlib is not installed (make bench installs it)"
+    return None
 
 
 def _parsed(arguments: list[str]) -> argparse.Namespace:

@@ -203,6 +203,16 @@ def test_without_devices_it_says_what_is_missing(
     assert capsys.readouterr().err == "Nothing can be measured here: real loop devices need root.\n"
 
 
+def test_without_matplotlib_it_says_so_before_it_measures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten minutes of measuring are not lost for want of what draws."""
+    monkeypatch.setattr(program, "missing_for_kernel", lambda: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert program.main([]) == 1
+    assert "make bench installs it" in capsys.readouterr().err
+
+
 def test_rows_are_plain_and_rounded() -> None:
     """The JSON has five digits, which is more than can be meant."""
     [plain] = to_plain([Row.of("case", "who", [1.23456789])])

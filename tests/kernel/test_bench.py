@@ -1,4 +1,4 @@
-"""The many devices that `make bench` makes go again, with their numbers, whatever becomes of it."""
+"""What `make bench` makes of devices goes again, whatever becomes of it; and a part of it does what it says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.benchmarks import bare
 from tests.benchmarks.crowd import crowd, number_of
+from tests.benchmarks.parts import PARTS
+from tests.benchmarks.place import Extent, Place
 from tests.support import oracle, rawloop
 from tests.support.forked import forks
 from tests.support.media import new_image
@@ -60,3 +64,13 @@ def test_the_bare_ioctls_do_what_they_are_measured_for(tmp_path: Path) -> None:
     assert rawloop.sysfs(number_of(node), "ro") == b"1"
     bare.detach(node)
     oracle.wait_until(lambda: oracle.bound_to_path(image) == [], "the device is gone")
+
+
+@pytest.mark.parametrize("name", ["budget", "interpreter", "release"])
+def test_a_part_measures_and_leaves_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every contender has its samples, and no device of the part is left."""
+    monkeypatch.setenv("NTT_LOOPS_RUN_DIR", os.fspath(tmp_path / "run"))
+    rows = PARTS[name].measure(Place(Extent(is_quick=True), tmp_path, tmp_path))
+    assert rows
+    assert [row for row in rows if row.samples == 0] == []
+    assert oracle.bound_below(tmp_path) == []
