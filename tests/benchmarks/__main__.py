@@ -24,20 +24,28 @@ RESULTS = "results.json"
 def main(arguments: list[str]) -> int:
     """Measure the parts that are chosen; a quick run leaves the documents as they are."""
     chosen = _parsed(arguments)
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what was made is taken away again
-    os.environ["LC_ALL"] = "C"  # what programs say is read
     missing = missing_for_kernel() or _missing_to_draw()
     if missing is not None:
         print(f"Nothing can be measured here: {missing}.", file=sys.stderr)
         return 1
-    measured = {}
-    for name in chosen.only or PARTS:
-        measured[name] = _measured(name, Extent(chosen.quick))
-        _write(measured, chosen.output)  # what comes next may fail
-    if not chosen.quick:
-        documents.renew(_write(measured, documents.KEPT))
-    print(f"\nIt is all in {chosen.output}.")
+    if chosen.redraw:
+        documents.renew(_write({}, documents.KEPT))
+    else:
+        _measure(chosen)
     return 0
+
+
+def _measure(chosen: argparse.Namespace) -> None:
+    """Measure part by part, and write each at once: the next one may fail."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # what was made is taken away again
+    os.environ["LC_ALL"] = "C"  # what programs say is read
+    for name in chosen.only or PARTS:
+        part = {name: _measured(name, Extent(chosen.quick))}
+        results = _write(part, chosen.output)
+        (chosen.output / "tables.md").write_text(documents.whole(results), encoding="utf-8")
+        if not chosen.quick:
+            documents.renew(_write(part, documents.KEPT))
+    print(f"\nIt is all in {chosen.output}.")
 
 
 def _missing_to_draw() -> str | None:
@@ -49,6 +57,7 @@ def _missing_to_draw() -> str | None:
 def _parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few rounds only, to see that all of it works")
+    parser.add_argument("--redraw", action="store_true", help="measure nothing: page and plots from what was kept")
     parser.add_argument("--output", type=Path, default=Path("bench"), help="the folder for table, JSON and plots")
     parser.add_argument("only", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; by default all")
     chosen = parser.parse_args(arguments)
@@ -77,7 +86,6 @@ def _write(measured: dict[str, Any], folder: Path) -> dict[str, Any]:
     merged = {**old, **measured}
     results = {"parts": {name: merged[name] for name in PARTS if name in merged}}
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "tables.md").write_text(documents.whole(results), encoding="utf-8")
     plots.draw(results, folder)
     return results
 

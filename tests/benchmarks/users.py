@@ -47,7 +47,7 @@ def _measured(place: Place, case: str) -> list[Row]:
             assert other.pid in {one.pid for one in holders(device)}
 
         contenders = [Contender(LIBRARY, timed(look))]
-        rows = interleaved(case, contenders, rounds=place.extent.of(30, 3), warm_up=1)
+        rows = interleaved(case, contenders, rounds=place.extent.of(10, 3), warm_up=1)
         there = float(sum(path.name.isdecimal() for path in Path("/proc").iterdir()))
         return [*rows, Row(case, "on the host", "processes", "", there, there, there, 1)]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -211,6 +213,23 @@ def test_without_matplotlib_it_says_so_before_it_measures(
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert program.main([]) == 1
     assert "make bench installs it" in capsys.readouterr().err
+
+
+def test_redraw_writes_documents_from_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured; tables and plots are those of the results that are there, which stay as they are."""
+    page, kept = tmp_path / "page.md", tmp_path / program.RESULTS
+    page.write_text("<!-- bench: cycle -->\n<!-- bench: end -->\n", encoding="utf-8")
+    kept.write_text(json.dumps(cycles(2.0)), encoding="utf-8")
+    drawn: list[object] = []
+    monkeypatch.setattr(documents, "KEPT", tmp_path)
+    monkeypatch.setattr(documents, "DOCUMENTS", (page,))
+    monkeypatch.setattr(program, "missing_for_kernel", lambda: None)
+    monkeypatch.setattr(program, "_missing_to_draw", lambda: None)
+    monkeypatch.setitem(sys.modules, "tests.benchmarks.plots", SimpleNamespace(draw=lambda *what: drawn.append(what)))
+    assert program.main(["--redraw"]) == 0
+    assert "| 200 µs |" in page.read_text(encoding="utf-8")
+    assert drawn == [(cycles(2.0), tmp_path)]
+    assert json.loads(kept.read_text(encoding="utf-8")) == cycles(2.0)
 
 
 def test_rows_are_plain_and_rounded() -> None:
