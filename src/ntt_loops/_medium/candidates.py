@@ -145,6 +145,8 @@ class Finder:
         return "name" if is_hash(self._medium.name) and self._is_named(seen) else None
 
     def _inodes_in_place(self) -> set[tuple[int, int]]:
+        if not self._images:
+            return set()
         hangs = self._kernel.may_hang([path for path, _ in self._images])
         return {
             inode
@@ -206,33 +208,6 @@ def name_by_tag(ledger: Ledger, seen: Seen) -> str | None:
     named = medium_of(os.fsdecode(seen.path))
     media = media_of(ledger, seen.tag) or ([named] if token_of(named) == seen.tag.token else [])
     return media[0] if media else None
-
-
-class DeviceFinder:
-    """Finds the one attachment that was named."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
-    def candidates(self, devices: list[Seen], records: Sequence[Record]) -> list[Candidate]:
-        """Return it, while it is there."""
-        by_record = pair(devices, records)
-        return [Candidate(one, _way(one, by_record), by_record.get(one.number)) for one in devices if self._is_it(one)]
-
-    def left(self, devices: list[Seen], records: Sequence[Record]) -> list[Seen]:  # noqa: ARG002 - as Finder has it
-        """Return none: whatever else is attached was not asked for."""
-        return []
-
-    def _is_it(self, seen: Seen) -> bool:
-        if seen.number != self._identity.number or seen.bound.diskseq != self._identity.diskseq:
-            return False
-        return seen.status is None or self._identity.agrees(seen.status)
-
-
-def _way(seen: Seen, by_record: dict[int, Record]) -> FoundBy:
-    if seen.number in by_record:
-        return "ledger"
-    return "device" if seen.tag is None else "tag"
 
 
 def _file_id(kernel: Kernel, path: bytes) -> tuple[int, int] | None:
