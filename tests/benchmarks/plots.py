@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator
 
 from tests.benchmarks import cycle, processes, scale
 from tests.benchmarks.tables import amount
@@ -115,5 +116,6 @@ def _line(axes: Any, rows: Rows, name: str, colour: str, style: str) -> None:
 def _log_time(axis: Any, set_scale: Any) -> None:
     """Make an axis of microseconds logarithmic, and write its decades with their units."""
     set_scale("log")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(lambda value, _: amount(value, "us"))
     axis.set_minor_formatter(lambda *_: "")

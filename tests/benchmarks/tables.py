@@ -76,9 +76,12 @@ def _cell(row: Mapping[str, Any]) -> str:
 
 def taken(facts: Mapping[str, Any]) -> str:
     """Return on what and when rows were measured."""
+    busy = ""
+    if facts["load"] > facts["cores"] / 2:
+        busy = " The machine was busy with other work, so that waiting for a processor is in all figures."
     quick = "; a quick run: only a few rounds" if facts["quick"] else ""
     return (
         f"Measured on {facts['date'][:10]}: Linux {facts['kernel']}, {facts['processor']}, {facts['cores']} cores, "
         f"{facts['memory_gib']} GiB, Python {facts['python']}, images on {facts['disk']}, "
-        f"load {facts['load']} at the beginning{quick}."
+        f"load {facts['load']} at the beginning{quick}.{busy}"
     )
