@@ -8,35 +8,47 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from tests.benchmarks import cycle
+from ntt_loops import attach_kept, release_all
+from tests.benchmarks import cycle, release
 from tests.benchmarks.measuring import Row
 
 if TYPE_CHECKING:
     from tests.benchmarks.place import Place
 
-GROUPS: Final = "own time by room"
-FUNCTIONS: Final = "own time by function, the first fifteen"
+GROUPS: Final = "a cycle, by room"
+FUNCTIONS: Final = "a cycle, by function, the first fifteen"
+RELEASE: Final = f"`release_all` of {release.DEVICES} devices, each, by room"
 _ROOM: Final = re.compile(r"/ntt_loops/(\w+)")
 #: Functions of C that are one system call each, or nearly.
 _SYSTEM: Final = re.compile(r"method (posix|fcntl)\.|_io\.FileIO|_io\.open|method '\w+' of '_io\.")
 
 
 def measure(place: Place) -> list[Row]:
-    """Profile cycles. The profiler slows down Python's own calls: the shares are right in their order only."""
+    """Profile cycles, then releases. The profiler slows down Python's own calls: the shares are right in order only."""
     image = place.image()
-    cycles = place.extent.of(2000, 50)
+    cycles, rounds = place.extent.of(2000, 50), place.extent.of(10, 1)
     cycle.scoped(image)
-    profile = cProfile.Profile()
-    profile.enable()
+    own, releases = cProfile.Profile(), cProfile.Profile()
     for _ in range(cycles):
-        cycle.scoped(image)
-    profile.disable()
-    own = _own_times(profile)
+        own.runcall(cycle.scoped, image)
+    for _ in range(rounds):
+        for _ in range(release.DEVICES):
+            attach_kept(image)
+        releases.runcall(release_all, image.stem)
+    times = _own_times(own)
+    functions = {_told(*function): seconds for function, seconds in _first(times, 15)}
+    return [
+        *_rows(GROUPS, _grouped(times), cycles),
+        *_rows(FUNCTIONS, functions, cycles),
+        *_rows(RELEASE, _grouped(_own_times(releases)), rounds * release.DEVICES),
+    ]
+
+
+def _grouped(times: dict[tuple[str, str], float]) -> dict[str, float]:
     groups: defaultdict[str, float] = defaultdict(float)
-    for (file, name), seconds in own.items():
+    for (file, name), seconds in times.items():
         groups[group_of(file, name)] += seconds
-    functions = {_told(*function): seconds for function, seconds in _first(own, 15)}
-    return [*_rows(GROUPS, dict(_first(groups, 12)), cycles), *_rows(FUNCTIONS, functions, cycles)]
+    return dict(_first(groups, 12))
 
 
 def _own_times(profile: cProfile.Profile) -> dict[tuple[str, str], float]:
