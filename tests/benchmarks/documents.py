@@ -22,12 +22,17 @@ _SECTION: Final = re.compile(r"(<!-- bench: (\w+) -->\n).*?(<!-- bench: end -->)
 def section(name: str, results: Mapping[str, Any]) -> str:
     """Return what stands between the marks of that name; "goals" and the parts are names."""
     if name == "goals":
-        return goals.verdicts(results)
+        return "\n\n".join([goals.verdicts(results), *_first_taken(results)])
     if name not in results["parts"]:
         return "Not measured."
     found, part = results["parts"][name], PARTS[name]
     table = tables.matrix(found["rows"]) if part.is_matrix else tables.listed(found["rows"], part.reference)
     return f"{table}\n\n{tables.taken(found['taken'])}"
+
+
+def _first_taken(results: Mapping[str, Any]) -> list[str]:
+    """Return on what the first part was measured; the others are as a rule of the same run."""
+    return [tables.taken(part["taken"]) for part in results["parts"].values()][:1]
 
 
 def whole(results: Mapping[str, Any]) -> str:
