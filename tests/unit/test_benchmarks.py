@@ -215,7 +215,7 @@ def test_without_devices_it_says_what_is_missing(
 def test_without_matplotlib_it_says_so_before_it_measures(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ten minutes of measuring are not lost for want of what draws."""
+    """Many minutes of measuring are not lost for want of what draws."""
     monkeypatch.setattr(program, "missing_for_kernel", lambda: None)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     assert program.main([]) == 1
