@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         mounted_medium,
         release,
         release_all,
+        release_all_async,
         sweep,
+        sweep_async,
         unmount_medium,
     )
     from ntt_loops._loops import Loops
@@ -106,7 +108,9 @@ __all__ = [
     "mounted_medium",
     "release",
     "release_all",
+    "release_all_async",
     "sweep",
+    "sweep_async",
     "unmount_medium",
 ]
 

@@ -11,6 +11,7 @@ from ntt_loops._attachment import (
     Options,
     attach_kept,
 )
+from ntt_loops._awaitables import Awaitables
 from ntt_loops._backoff import Deadline
 from ntt_loops._listings import Listings
 from ntt_loops._medium import (
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Loops(Listings, Mounts):
+class Loops(Listings, Mounts, Awaitables):
     """Loop devices, with the ledger below ``run_dir``.
 
     The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that
@@ -189,7 +190,8 @@ class Loops(Listings, Mounts):
             What was done.
 
         Raises:
-            DeviceBusyError: Somebody uses a device; all others were released (``.report``, ``.holders``).
+            DeviceBusyError: Somebody uses a device; all others were released (``.report``, ``.holders``). Or the path
+                is out of reach - its storage does not answer - so that nobody can tell which devices are the file's.
             ImageWriteError: All is as said, but what was written may not be in an image.
             LedgerError: Another process kept the ledger locked; what was found was released (``.report``).
             LoopPermissionError: A device may not be opened.

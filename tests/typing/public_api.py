@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
@@ -52,7 +53,9 @@ from ntt_loops import (
     mounted_medium,
     release,
     release_all,
+    release_all_async,
     sweep,
+    sweep_async,
     unmount_medium,
 )
 from ntt_loops.testing import MemoryKernel, in_memory
@@ -261,6 +264,24 @@ def every_error_as_its_builtin() -> None:
     late: type[TimeoutError] = MountTimeoutError
     root: list[type[NttLoopsError]] = [MountError, NttLoopsError]
     log.info("%s %s %s %s %s %s", values, missing, forbidden, others, late, root)
+
+
+async def awaited(loops: Loops, folder: Path) -> LoopDevice:
+    """The same, awaited."""
+    attachment: LoopAttachment = attached(IMAGE, writable=True)
+    async with attachment as device, loops.attached(folder / "b.img") as other:
+        assert_type(device, LoopDevice)
+        assert_type(other, LoopDevice)
+    async with AsyncExitStack() as stack:
+        assert_type(await stack.enter_async_context(attached(IMAGE)), LoopDevice)
+    assert_type(await release_all_async("536a", unmount=True, timeout=5), ReleaseReport)
+    assert_type(await release_all_async(Path("./a.img")), ReleaseReport)
+    assert_type(await sweep_async(under=[folder, "/x"], system=True, kept_older_than=60.0, dry_run=True), SweepReport)
+    assert_type(await loops.release_all_async(folder / "b.img"), ReleaseReport)
+    assert_type(await loops.sweep_async(timeout=5), SweepReport)
+    task: asyncio.Task[ReleaseReport] = asyncio.create_task(release_all_async("536a"))
+    log.info("%s", await task)
+    return device
 
 
 def an_own_ledger(folder: Path) -> None:

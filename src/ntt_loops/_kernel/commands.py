@@ -136,7 +136,9 @@ def _cut_table(device: io.FileIO, within: float) -> list[TableEntry]:
         ended = _run_on(device, [b"sfdisk", b"--json"], within, package="fdisk")
     except FileNotFoundError:
         return []
-    return [] if ended.status != 0 else _sfdisk_entries(json.loads(ended.output)["partitiontable"])
+    # It says before the table what it thinks of the links of a damaged extended partition.
+    begin = max(ended.output.find(b"{\n"), 0)
+    return [] if ended.status != 0 else _sfdisk_entries(json.loads(ended.output[begin:])["partitiontable"])
 
 
 def _sfdisk_entries(table: dict[str, Any]) -> list[TableEntry]:

@@ -68,8 +68,13 @@ class _Sweep:
         # Storage that may hang comes last: it must not use up the time of the others.
         orphans.sort(key=lambda plan: plan.candidate.seen.hangs)
         held = find_holders_of(self._kernel, [one.candidate.number for one in orphans]) if self._dry_run else {}
-        for plan in orphans:
-            self._sweep_one(plan, held)
+        try:
+            for plan in orphans:
+                self._sweep_one(plan, held)
+        except BaseException as interrupt:
+            for problem in self._planner.problems:  # a lost write is said once, so it must not be lost
+                interrupt.add_note(problem)
+            raise
         self._strike()
         return self._report()
 

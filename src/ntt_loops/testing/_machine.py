@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import attrs
 
 from ntt_loops._kernel.values import SECTOR_BYTES, PartitionNode
+from ntt_loops.testing import _files
 from ntt_loops.testing._contents import Contents
 from ntt_loops.testing._device import Device, Use
 from ntt_loops.testing._failures import failure
@@ -70,6 +71,8 @@ class Machine:
 
     def power_off(self) -> None:
         """Take everything away, without a word to anybody."""
+        for entry in self.users.mounts:
+            _files.take_away(entry.mount_point, entry.files)
         for device in self.devices.values():
             for use in device.uses:
                 use.is_open = False
