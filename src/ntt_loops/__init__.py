@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         mounted_medium,
         release,
         release_all,
+        rescue,
         sweep,
         unmount_medium,
     )
@@ -41,9 +42,11 @@ if TYPE_CHECKING:
         MediumState,
         ReleasedDevice,
         ReleaseReport,
+        RescuableImage,
         SweepReport,
     )
     from ntt_loops._mounted_medium import MountedMedium, MountedPartition
+    from ntt_loops._rescue import LostBytes, RescueReport
     from ntt_loops.errors import (
         AttachError,
         DeviceBusyError,
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
         MountError,
         MountTimeoutError,
         NttLoopsError,
+        RescueError,
     )
 
 __version__ = "0.1.0"
@@ -85,6 +89,7 @@ __all__ = [
     "LoopPermissionError",
     "LoopUnavailableError",
     "Loops",
+    "LostBytes",
     "MediumError",
     "MediumState",
     "MountError",
@@ -95,6 +100,9 @@ __all__ = [
     "Partition",
     "ReleaseReport",
     "ReleasedDevice",
+    "RescuableImage",
+    "RescueError",
+    "RescueReport",
     "SweepReport",
     "attach_kept",
     "attached",
@@ -106,12 +114,13 @@ __all__ = [
     "mounted_medium",
     "release",
     "release_all",
+    "rescue",
     "sweep",
     "unmount_medium",
 ]
 
 #: Where these names are from; the first one that has a name is right.
-_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "errors")
+_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_rescue", "errors")
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 

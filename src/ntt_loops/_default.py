@@ -56,3 +56,4 @@ mounted = DEFAULT.mounted
 mount_medium = DEFAULT.mount_medium
 mounted_medium = DEFAULT.mounted_medium
 unmount_medium = DEFAULT.unmount_medium
+rescue = DEFAULT.rescue

@@ -23,6 +23,7 @@ from ntt_loops._medium import (
     sweep,
 )
 from ntt_loops._mounts import Mounts
+from ntt_loops._rescues import Rescues
 from ntt_loops._target import Text, checked_age, disk_number, image_path, medium_meant, real_paths
 from ntt_loops._world import TIMEOUT_SECONDS
 from ntt_loops.errors import kernel_errors
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Loops(Listings, Mounts):
+class Loops(Listings, Mounts, Rescues):
     """Loop devices, with the ledger below ``run_dir``.
 
     The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that

@@ -31,6 +31,7 @@ from ntt_loops import (
     LoopPermissionError,
     Loops,
     LoopUnavailableError,
+    LostBytes,
     MediumError,
     MediumState,
     MountedMedium,
@@ -41,6 +42,9 @@ from ntt_loops import (
     Partition,
     ReleasedDevice,
     ReleaseReport,
+    RescuableImage,
+    RescueError,
+    RescueReport,
     SweepReport,
     attach_kept,
     attached,
@@ -52,6 +56,7 @@ from ntt_loops import (
     mounted_medium,
     release,
     release_all,
+    rescue,
     sweep,
     unmount_medium,
 )
@@ -152,7 +157,26 @@ def the_safety_net() -> SweepReport:
     images: list[Path] = [one.image for one in adopted] + [one.image for one in forgotten]
     log.info("%s %s %s", media, images, [one.reason for one in forgotten])
     log.info("%s %s %s %s", report.dry_run, report.released, report.problems, report.to_dict())
+    saved: tuple[RescuableImage, ...] = report.rescuable
+    log.info("%s", [(one.device, one.image, one.size_bytes, one.to_dict()) for one in saved])
     return report
+
+
+def a_rescue(device: LoopDevice) -> str:
+    """Copy a deleted image back, and read what was lost."""
+    assert_type(rescue(device, IMAGE), RescueReport)
+    report: RescueReport = rescue("/dev/loop7", str(IMAGE), part=True, progress=lambda done, total: done / total)
+    lost: tuple[LostBytes, ...] = report.lost
+    ends: list[tuple[int, int | None, str]] = [(one.start_bytes, one.end_bytes, one.why) for one in lost]
+    facts: tuple[str, Path, Path, int, int] = (
+        report.device,
+        report.image,
+        report.file,
+        report.size_bytes,
+        report.hole_bytes,
+    )
+    log.info("%s %s %s %s", ends, facts, report.holders, report.to_dict())
+    return report.sha256
 
 
 def the_listings() -> list[str]:
@@ -236,6 +260,9 @@ def every_error(work: Callable[[], None]) -> dict[str, Any]:
     except LedgerError as error:
         file: Path | None = error.path
         facts = file, error.report
+    except RescueError as error:
+        target: Path | None = error.file
+        facts = target, error.errno
     except (MountTimeoutError, MountError) as error:
         partition: str | None = error.partition
         text: str = error.text
@@ -257,6 +284,7 @@ def every_error_as_its_builtin() -> None:
         DeviceBusyError,
         LedgerError,
         KernelError,
+        RescueError,
     ]
     late: type[TimeoutError] = MountTimeoutError
     root: list[type[NttLoopsError]] = [MountError, NttLoopsError]

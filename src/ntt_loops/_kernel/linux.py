@@ -139,6 +139,14 @@ class LinuxKernel(Sight, Programs):
         """BLKGETSIZE64."""
         return ioctls.get_size_bytes(_number_of(handle))
 
+    def read(self, handle: Handle, offset_bytes: int, size_bytes: int) -> bytes:
+        """pread(2)."""
+        return os.pread(_number_of(handle), size_bytes, offset_bytes)
+
+    def drop_cache(self, handle: Handle) -> None:
+        """posix_fadvise(2)."""
+        os.posix_fadvise(_number_of(handle), 0, 0, os.POSIX_FADV_DONTNEED)
+
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION."""
         ioctls.delete_partition(_number_of(handle), partition)

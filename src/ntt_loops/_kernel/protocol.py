@@ -115,6 +115,12 @@ class Kernel(Protocol):
     def get_size_bytes(self, handle: Handle) -> int:
         """BLKGETSIZE64."""
 
+    def read(self, handle: Handle, offset_bytes: int, size_bytes: int) -> bytes:
+        """Read what the device shows there; less where it ends. On dead storage it may never return (F21)."""
+
+    def drop_cache(self, handle: Handle) -> None:
+        """Let go of what is cached of the device itself, so that the next read asks its image's file system again."""
+
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION; works also after a CLR_FD that took (F37)."""
 

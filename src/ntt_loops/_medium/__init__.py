@@ -17,6 +17,7 @@ from ntt_loops._medium.reports import (
     LeftDevice,
     ReleasedDevice,
     ReleaseReport,
+    RescuableImage,
     SweepReport,
 )
 from ntt_loops._medium.sweep import sweep
@@ -33,6 +34,7 @@ __all__ = [
     "MediumState",
     "ReleaseReport",
     "ReleasedDevice",
+    "RescuableImage",
     "Scope",
     "SweepReport",
     "list_devices",

@@ -98,6 +98,11 @@ def device_argument(command: Decorated) -> Decorated:
     return click.argument("device", callback=_named, shell_complete=_completing("device"))(command)
 
 
+def file_argument(command: Decorated) -> Decorated:
+    """Add FILE."""
+    return click.argument("file", callback=_named, shell_complete=_completing("file"))(command)
+
+
 def _named(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:  # noqa: ANN401 - a str, a tuple of them, or None
     """Return it; a variable that was empty in a script must not pass for the current folder."""
     if "" in ([value] if isinstance(value, str) else value or ()):

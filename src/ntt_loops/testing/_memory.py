@@ -183,6 +183,17 @@ class MemoryKernel(Sight, Programs, RestOfTheWorld):
         with self._machine:
             return own(handle).device.size_bytes()
 
+    def read(self, handle: Handle, offset_bytes: int, size_bytes: int) -> bytes:
+        """Read the image's own bytes."""
+        with self._machine as machine:
+            device = own(handle).device
+            machine.ask(device, None)
+            return device.read(offset_bytes, size_bytes)
+
+    def drop_cache(self, handle: Handle) -> None:
+        """Nothing is cached."""
+        own(handle)
+
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION."""
         with self._machine:
