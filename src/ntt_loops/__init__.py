@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ntt_loops._attachment import Holder, LoopAttachment, LoopDevice, Partition
+    from ntt_loops._checkup import Check, MachineReport
     from ntt_loops._default import (
         attach_kept,
         attached,
+        check_machine,
         holders,
         list_devices,
         list_media,
@@ -71,6 +73,7 @@ __all__ = [
     "AdoptedDevice",
     "AttachError",
     "AttachmentState",
+    "Check",
     "DeviceBusyError",
     "DeviceState",
     "ForgottenRecord",
@@ -90,6 +93,7 @@ __all__ = [
     "LoopUnavailableError",
     "Loops",
     "LostBytes",
+    "MachineReport",
     "MediumError",
     "MediumState",
     "MountError",
@@ -106,6 +110,7 @@ __all__ = [
     "SweepReport",
     "attach_kept",
     "attached",
+    "check_machine",
     "holders",
     "list_devices",
     "list_media",
@@ -120,7 +125,7 @@ __all__ = [
 ]
 
 #: Where these names are from; the first one that has a name is right.
-_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_rescue", "errors")
+_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_rescue", "_checkup", "errors")
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 

@@ -57,3 +57,4 @@ mount_medium = DEFAULT.mount_medium
 mounted_medium = DEFAULT.mounted_medium
 unmount_medium = DEFAULT.unmount_medium
 rescue = DEFAULT.rescue
+check_machine = DEFAULT.check_machine

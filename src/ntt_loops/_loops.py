@@ -12,6 +12,7 @@ from ntt_loops._attachment import (
     attach_kept,
 )
 from ntt_loops._backoff import Deadline
+from ntt_loops._checkups import Checkups
 from ntt_loops._listings import Listings
 from ntt_loops._medium import (
     ReleaseReport,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Loops(Listings, Mounts, Rescues):
+class Loops(Listings, Mounts, Rescues, Checkups):
     """Loop devices, with the ledger below ``run_dir``.
 
     The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that

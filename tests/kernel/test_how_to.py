@@ -17,7 +17,7 @@ from tests.support.media import by_losetup, is_bound, new_hash
 from tests.support.rig import mounted_elsewhere
 
 TEXT = (Path(__file__).parents[2] / "docs" / "how-to.md").read_text(encoding="utf-8")
-WHY, RELEASE, LOOK, RESCUE = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+WHY, RELEASE, LOOK, RESCUE, DOCTOR = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 #: What no operator meets as a kind of its own: ``why`` says these in a sentence.
 SAID_OTHERWISE = {"stacked", "no-node", "failed"}
 
@@ -80,6 +80,12 @@ def test_an_image_deleted_by_mistake_comes_back(tmp_path: Path) -> None:
     assert (done.returncode, digest in done.stdout) == (0, True)
     assert oracle.sha256(image) == digest
     oracle.wait_until(lambda: not is_bound(device), "it goes with the shell")
+
+
+def test_the_doctor_is_content_here() -> None:
+    """With what these tests run on."""
+    done = run(DOCTOR)
+    assert (done.returncode, done.stdout.splitlines()[-1].startswith("This machine keeps the promises")) == (0, True)
 
 
 def test_every_kind_of_holder_is_explained() -> None:

@@ -13,6 +13,7 @@ from ntt_loops import (
     AdoptedDevice,
     AttachError,
     AttachmentState,
+    Check,
     DeviceBusyError,
     DeviceState,
     ForgottenRecord,
@@ -32,6 +33,7 @@ from ntt_loops import (
     Loops,
     LoopUnavailableError,
     LostBytes,
+    MachineReport,
     MediumError,
     MediumState,
     MountedMedium,
@@ -48,6 +50,7 @@ from ntt_loops import (
     SweepReport,
     attach_kept,
     attached,
+    check_machine,
     holders,
     list_devices,
     list_media,
@@ -177,6 +180,16 @@ def a_rescue(device: LoopDevice) -> str:
     )
     log.info("%s %s %s %s", ends, facts, report.holders, report.to_dict())
     return report.sha256
+
+
+def a_checkup() -> list[str]:
+    """Look at the machine."""
+    report: MachineReport = check_machine(timeout=5)
+    checks: tuple[Check, ...] = report.checks
+    good: bool = report.keeps_promises
+    bad: list[Literal["ok", "warning", "failed"]] = [one.status for one in checks]
+    log.info("%s %s %s", good, bad, report.to_dict())
+    return [f"{one.name}: {one.found}; {one.advice} {one.to_dict()}" for one in checks]
 
 
 def the_listings() -> list[str]:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs
+from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs, this_machine
 from ntt_loops._kernel.descriptors import open_descriptor
 from ntt_loops._kernel.programs import Programs
 from ntt_loops._kernel.sight import Sight
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Sequence
 
+    from ntt_loops._kernel.machine import Machine
     from ntt_loops._kernel.protocol import Handle
     from ntt_loops._kernel.values import LoopConfig, LoopStatus, Process
 
@@ -173,6 +174,10 @@ class LinuxKernel(Sight, Programs):
     def is_remote_elsewhere(self) -> bool:
         """Look at the mountinfo of every other mount namespace."""
         return mountinfo.is_remote_elsewhere()
+
+    def machine(self, run_dir: bytes) -> Machine:
+        """Look through /proc, /sys, /dev and /etc, and ask each program for its version."""
+        return this_machine.look(run_dir, LOOP_CONTROL)
 
     def node(self, number: int, partition: int | None = None) -> Path:
         """Return /dev/loopN or /dev/loopNpM."""

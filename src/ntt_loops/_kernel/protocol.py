@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from ntt_loops._kernel.machine import Machine
     from ntt_loops._kernel.values import (
         BoundDevice,
         LoopConfig,
@@ -229,6 +230,12 @@ class Kernel(Protocol):
 
     def remove_stale_nodes(self) -> None:
         """Remove the private nodes of devices that are not bound any more."""
+
+    def machine(self, run_dir: bytes) -> Machine:
+        """Return what this machine has; the ledger folder is to be at that absolute path."""
+
+    def number_limit(self) -> int:
+        """Return how many loop devices there can be."""
 
     def surroundings(self) -> Surroundings:
         """Return what this process has, for the words of an error."""

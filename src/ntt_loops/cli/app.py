@@ -27,6 +27,7 @@ VERBS = {
     "release": "Detach all devices of a medium or an image, or one device.",
     "sweep": "Detach devices of deleted images that nobody uses.",
     "rescue": "Copy a deleted image back from the device that still has it.",
+    "doctor": "Tell whether this machine keeps the promises.",
 }
 
 

@@ -42,6 +42,12 @@ def timeout_option(default: float) -> Callable[[Decorated], Decorated]:
     return click.option("--timeout", type=seconds, default=default, metavar="TIME", help=text)
 
 
+def watch_option(command: Decorated) -> Decorated:
+    """Add ``--watch``."""
+    text = "On a terminal, show it anew after TIME, until Ctrl-C. By default 2 s."
+    return click.option("--watch", type=seconds, is_flag=False, flag_value="2", metavar="[TIME]", help=text)(command)
+
+
 def image_argument(command: Decorated) -> Decorated:
     """Add IMAGE."""
     return click.argument("image", callback=_named, shell_complete=_completing("file"))(command)

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel.values import LoopStatus, Surroundings
+from ntt_loops._kernel.values import LoopStatus
+from ntt_loops.testing._around import Around
 from ntt_loops.testing._backing import ImageFile
 from ntt_loops.testing._device import Use
 from ntt_loops.testing._handle import MemoryHandle, opened, own
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel.values import LoopConfig, Process
 
 
-class MemoryKernel(Sight, Programs, RestOfTheWorld):
+class MemoryKernel(Sight, Programs, Around, RestOfTheWorld):
     """A ``Kernel`` whose loop devices exist in memory only; images are real files.
 
     Args:
@@ -233,10 +234,6 @@ class MemoryKernel(Sight, Programs, RestOfTheWorld):
 
     def remove_stale_nodes(self) -> None:
         """Do nothing: there are none."""
-
-    def surroundings(self) -> Surroundings:
-        """Return that nothing is lacking."""
-        return Surroundings()
 
 
 if TYPE_CHECKING:

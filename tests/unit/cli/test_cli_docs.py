@@ -105,6 +105,12 @@ def a_rescue(cli: CommandLine, kernel: MemoryKernel) -> object:
     return cli("rescue", "/dev/loop0", "disk-12.img", "--json").json
 
 
+def a_checkup(cli: CommandLine, kernel: MemoryKernel) -> object:
+    """A machine that lacks something."""
+    kernel.machine_has(release="5.10.0")
+    return cli("doctor", "--json").json
+
+
 EXAMPLES = {
     "list": a_list,
     "why": a_reason,
@@ -115,6 +121,7 @@ EXAMPLES = {
     "release": a_release,
     "sweep": a_sweep,
     "rescue": a_rescue,
+    "doctor": a_checkup,
 }
 
 
