@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         attach_kept,
         attached,
         check_machine,
+        free_numbers,
         holders,
+        last_sweep,
         list_devices,
         list_media,
         mount_medium,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         sweep,
         unmount_medium,
     )
+    from ntt_loops._ledger import LastSweep
     from ntt_loops._loops import Loops
     from ntt_loops._medium import (
         AdoptedDevice,
@@ -85,6 +88,7 @@ __all__ = [
     "ImageWriteError",
     "KeptDevice",
     "KernelError",
+    "LastSweep",
     "LedgerError",
     "LeftDevice",
     "LoopAttachment",
@@ -111,7 +115,9 @@ __all__ = [
     "attach_kept",
     "attached",
     "check_machine",
+    "free_numbers",
     "holders",
+    "last_sweep",
     "list_devices",
     "list_media",
     "mount_medium",
@@ -125,7 +131,7 @@ __all__ = [
 ]
 
 #: Where these names are from; the first one that has a name is right.
-_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_rescue", "_checkup", "errors")
+_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_rescue", "_checkup", "_ledger", "errors")
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 

@@ -58,3 +58,5 @@ mounted_medium = DEFAULT.mounted_medium
 unmount_medium = DEFAULT.unmount_medium
 rescue = DEFAULT.rescue
 check_machine = DEFAULT.check_machine
+last_sweep = DEFAULT.last_sweep
+free_numbers = DEFAULT.free_numbers

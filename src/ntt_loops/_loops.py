@@ -18,6 +18,7 @@ from ntt_loops._medium import (
     ReleaseReport,
     Scope,
     SweepReport,
+    recorded_sweep,
     release_device,
     release_medium,
     release_number,
@@ -206,13 +207,14 @@ class Loops(Listings, Mounts, Rescues, Checkups):
         return release_medium(kernel, ledger, medium, deadline, unmount=unmount)
 
     @kernel_errors()
-    def sweep(
+    def sweep(  # noqa: PLR0913 - the keywords are what it may touch
         self,
         *,
         under: Text | Iterable[Text] = (),
         system: bool = False,
         kept_older_than: float | None = None,
         dry_run: bool = False,
+        record: bool = False,
         timeout: float = TIMEOUT_SECONDS,
     ) -> SweepReport:
         """Release orphans - attachments whose image is deleted and that nobody uses - and tidy the ledgers, once.
@@ -224,6 +226,7 @@ class Loops(Listings, Mounts, Rescues, Checkups):
             system: Every device of the host whose image is deleted.
             kept_older_than: Seconds: kept attachments of that age too, though their image is there.
             dry_run: Change nothing; the report tells what would be done.
+            record: Put on record how it went, for ``last_sweep`` and metrics: for the sweep of a timer. No dry run is.
             timeout: Seconds for the whole call.
 
         Returns:
@@ -240,4 +243,5 @@ class Loops(Listings, Mounts, Rescues, Checkups):
         kernel, ledger = self._world()
         folders = [under] if isinstance(under, (str, os.PathLike)) else under
         paths = frozenset(path for folder in folders for path in real_paths(kernel, folder, deadline))
-        return sweep(kernel, ledger, Scope(paths, system, checked_age(kept_older_than), dry_run), deadline)
+        scope = Scope(paths, system, checked_age(kept_older_than), dry_run)
+        return (recorded_sweep if record and not dry_run else sweep)(kernel, ledger, scope, deadline)

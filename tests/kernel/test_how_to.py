@@ -17,7 +17,7 @@ from tests.support.media import by_losetup, is_bound, new_hash
 from tests.support.rig import mounted_elsewhere
 
 TEXT = (Path(__file__).parents[2] / "docs" / "how-to.md").read_text(encoding="utf-8")
-WHY, RELEASE, LOOK, RESCUE, DOCTOR = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+WHY, RELEASE, LOOK, RESCUE, DOCTOR, METRICS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 #: What no operator meets as a kind of its own: ``why`` says these in a sentence.
 SAID_OTHERWISE = {"stacked", "no-node", "failed"}
 
@@ -86,6 +86,13 @@ def test_the_doctor_is_content_here() -> None:
     """With what these tests run on."""
     done = run(DOCTOR)
     assert (done.returncode, done.stdout.splitlines()[-1].startswith("This machine keeps the promises")) == (0, True)
+
+
+def test_the_metrics_are_written(tmp_path: Path) -> None:
+    """To the file that the collector reads."""
+    done = run(METRICS.replace("/var/lib/prometheus/node-exporter", str(tmp_path)))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert 'ntt_loops_devices{state="orphan"} ' in (tmp_path / "ntt-loops.prom").read_text(encoding="utf-8")
 
 
 def test_every_kind_of_holder_is_explained() -> None:

@@ -25,6 +25,7 @@ from ntt_loops import (
     ImageWriteError,
     KeptDevice,
     KernelError,
+    LastSweep,
     LedgerError,
     LeftDevice,
     LoopAttachment,
@@ -51,7 +52,9 @@ from ntt_loops import (
     attach_kept,
     attached,
     check_machine,
+    free_numbers,
     holders,
+    last_sweep,
     list_devices,
     list_media,
     mount_medium,
@@ -192,6 +195,19 @@ def a_checkup() -> list[str]:
     return [f"{one.name}: {one.found}; {one.advice} {one.to_dict()}" for one in checks]
 
 
+def what_is_watched() -> float:
+    """Put a sweep on record, and read it."""
+    sweep(record=True)
+    last: LastSweep | None = last_sweep()
+    assert_type(free_numbers(), int)
+    if last is None:
+        return 0.0
+    outcome: Literal["done", "problems", "failed"] = last.outcome
+    numbers: tuple[int, int, int] = (last.released, last.kept, last.freed_bytes)
+    log.info("%s %s %s %s", outcome, numbers, last.time, last.to_dict())
+    return last.duration_seconds
+
+
 def the_listings() -> list[str]:
     """List all media, one medium, and who holds a device."""
     media: list[MediumState] = list_media()
@@ -206,6 +222,8 @@ def the_listings() -> list[str]:
             state.owner_is_alive,
             state.age_seconds,
         )
+        inode: tuple[int, int] | None = state.image_id
+        log.info("%s", inode)
         log.info("%s %s %s %s %s", state.device, state.image, made_by, unknown, state.is_stuck)
     devices: list[DeviceState] = list_devices() + list_devices("/dev/loop7", timeout=1.0)
     for one in devices:

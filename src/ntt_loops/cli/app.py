@@ -28,6 +28,7 @@ VERBS = {
     "sweep": "Detach devices of deleted images that nobody uses.",
     "rescue": "Copy a deleted image back from the device that still has it.",
     "doctor": "Tell whether this machine keeps the promises.",
+    "metrics": "Print how the host's loop devices stand, for Prometheus.",
 }
 
 

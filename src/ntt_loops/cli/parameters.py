@@ -42,6 +42,14 @@ def timeout_option(default: float) -> Callable[[Decorated], Decorated]:
     return click.option("--timeout", type=seconds, default=default, metavar="TIME", help=text)
 
 
+def output_option(command: Decorated) -> Decorated:
+    """Add ``--output``."""
+    text = "Write FILE, in one step and for everybody to read; node_exporter wants it to end in .prom."
+    return click.option(
+        "--output", metavar="FILE", callback=_named, help=text, shell_complete=_completing("file")
+    )(command)  # fmt: skip
+
+
 def watch_option(command: Decorated) -> Decorated:
     """Add ``--watch``."""
     text = "On a terminal, show it anew after TIME, until Ctrl-C. By default 2 s."

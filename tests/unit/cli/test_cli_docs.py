@@ -111,6 +111,12 @@ def a_checkup(cli: CommandLine, kernel: MemoryKernel) -> object:
     return cli("doctor", "--json").json
 
 
+def the_measures(cli: CommandLine, kernel: MemoryKernel) -> object:
+    """After a sweep."""
+    a_sweep(cli, kernel)
+    return cli("metrics", "--json").json
+
+
 EXAMPLES = {
     "list": a_list,
     "why": a_reason,
@@ -122,6 +128,7 @@ EXAMPLES = {
     "sweep": a_sweep,
     "rescue": a_rescue,
     "doctor": a_checkup,
+    "metrics": the_measures,
 }
 
 

@@ -34,7 +34,7 @@ def command(  # noqa: PLR0913 - its options
     Without an option only those that ntt_loops attached. A device in use is kept in any case, and that is no error.
     """
     report = ntt_loops.sweep(
-        under=under, system=system, kept_older_than=kept_older_than, dry_run=dry_run, timeout=timeout
+        under=under, system=system, kept_older_than=kept_older_than, dry_run=dry_run, record=True, timeout=timeout
     )
     if as_json:
         echo_json(report.to_dict())
