@@ -1,7 +1,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# How many processes run the tests: half of the time a test waits, so one more than there are cores, up to eight.
+# In one process, one after the other: make test WORKERS=0
+WORKERS ?= $(shell n=$$(($$(nproc) + 1)); echo $$((n < 8 ? n : 8)))
 STAMP := $(VENV)/installed
+# Those that test-dist is for; CONTRIBUTING.md says where each was run.
+PYTHONS ?= $(PYTHON)
 
 # What the demo, the examples and the tests run: losetup, mount, partx, blkid, sfdisk, mkfs.ext4, mkfs.xfs, strace, zstd,
 # fusermount3, vgcreate, shellcheck; and of systemd only systemd-analyze and systemd-tmpfiles, which read unit files.
@@ -9,10 +14,10 @@ SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashf
 	systemd man-db groff-base mandoc
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test proof check format coverage clean
+.PHONY: help setup system demo test proof dist test-dist check format coverage clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## create .venv and install the library and its tools there
 
@@ -45,10 +50,17 @@ demo: setup system ## run the main job on real images
 	$(BIN)/python examples/pipeline.py
 
 test: setup system check ## set up, then run every check and every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 proof: setup system ## kill and fail every system call, and storm: what a sample of is in make test
 	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
+
+dist: setup ## build the sdist and the wheel in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+test-dist: dist system ## install the wheel with each of PYTHONS where src/ is out of reach, and test that
+	$(BIN)/python -m tests.installed dist $(PYTHONS)
 
 check: setup ## lint, formatting, types, and the layers
 	$(BIN)/ruff check

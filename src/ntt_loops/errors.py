@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ntt_loops._plain import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = [
     "AttachError",
@@ -242,23 +242,25 @@ class RescueError(NttLoopsError, OSError):
         super().__init__(message, file=None if file is None else Path(file), **facts)
 
 
-@contextlib.contextmanager
-def kernel_errors(**facts: Any) -> Iterator[None]:
+class kernel_errors(contextlib.ContextDecorator):  # noqa: N801 - used like a function
     """Turn each OSError that nothing below has understood into a KernelError: callers catch one family of errors.
 
     An interrupt goes on as it is, but its traceback keeps none of the descriptors and locks that it hit a call with.
     """
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as interrupt:
-        traceback.clear_frames(interrupt.__traceback__)
-        raise
-    except NttLoopsError:
-        raise
-    except OSError as error:
-        where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
-        message = f"{error.strerror or error}{where}: this machine refused a call; see to that and try again"
-        raise KernelError(message, errno=error.errno, **facts) from error
+
+    def __init__(self, **facts: Any) -> None:
+        self._facts = facts
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            traceback.clear_frames(error.__traceback__)
+        elif isinstance(error, OSError) and not isinstance(error, NttLoopsError):
+            where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+            message = f"{error.strerror or error}{where}: this machine refused a call; see to that and try again"
+            raise KernelError(message, errno=error.errno, **self._facts) from error
 
 
 class MountError(NttLoopsError, OSError):

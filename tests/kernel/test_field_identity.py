@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Handle, LoopConfig
 
 
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
 def test_case_03_a_number_that_is_used_again_is_another_device(tmp_path: Path) -> None:
     """Worker B has the number of worker A's device again: A's exit is no error, and takes nothing from B."""
     first, second = new_image(tmp_path), new_image(tmp_path)

@@ -31,12 +31,6 @@ TIMEOUT = 30.0
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image."""
     return new_image(tmp_path)

@@ -61,6 +61,17 @@ def is_bound(device: Attached | LoopDevice) -> bool:
     return rawloop.is_bound(number) and oracle.diskseq(number) == device.diskseq
 
 
+def partitions_left(device: Attached | LoopDevice) -> list[str]:
+    """Return the partitions on a device's number, none where that is somebody else's by now: those are theirs."""
+    number = oracle.device_number(str(device))
+    while True:
+        diskseq = oracle.diskseq(number)
+        found = oracle.partition_nodes(str(device))
+        is_theirs = rawloop.is_bound(number) and diskseq != device.diskseq
+        if oracle.diskseq(number) == diskseq:
+            return [] if is_theirs else found
+
+
 def leave_soon(attachment: LoopAttachment) -> None:
     """Let the exit wait for a moment only, where its device is in use; the attach had all the time it needs."""
     attachment._options = attrs.evolve(attachment._options, timeout=0.1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs, this_machine
@@ -76,7 +75,7 @@ class LinuxKernel(Sight, Programs):
         try:
             return open_descriptor(self.node(number), flags)
         except FileNotFoundError:
-            with private_nodes.borrowed(str(self.node(number)), f"loop{number}") as node:
+            with private_nodes.borrowed(self.node(number), f"loop{number}") as node:
                 return open_descriptor(node, flags)
 
     def configure(self, handle: Handle, image: io.FileIO, config: LoopConfig) -> None:
@@ -93,9 +92,9 @@ class LinuxKernel(Sight, Programs):
             with _file(self.open(number)) as device:
                 return ioctls.status_of(ioctls.get_status(device.fileno())), ioctls.get_diskseq(device.fileno())
         try:
-            return _status_by(str(self.node(number)), within)
+            return _status_by(self.node(number), within)
         except FileNotFoundError:
-            with private_nodes.borrowed(str(self.node(number)), f"loop{number}") as node:
+            with private_nodes.borrowed(self.node(number), f"loop{number}") as node:
                 return _status_by(node, within)
 
     def lock_detach(self) -> Handle | None:
@@ -179,14 +178,14 @@ class LinuxKernel(Sight, Programs):
         """Look through /proc, /sys, /dev and /etc, and ask each program for its version."""
         return this_machine.look(run_dir, LOOP_CONTROL)
 
-    def node(self, number: int, partition: int | None = None) -> Path:
+    def node(self, number: int, partition: int | None = None) -> str:
         """Return /dev/loopN or /dev/loopNpM."""
-        return Path(f"/dev/loop{number}" if partition is None else f"/dev/loop{number}p{partition}")
+        return f"/dev/loop{number}" if partition is None else f"/dev/loop{number}p{partition}"
 
-    def usable_node(self, number: int, partition: int | None = None) -> Path:
+    def usable_node(self, number: int, partition: int | None = None) -> str:
         """Return the path of the node, or that of a private one."""
         name = f"loop{number}" if partition is None else f"loop{number}p{partition}"
-        return Path(private_nodes.usable(str(self.node(number, partition)), name))
+        return private_nodes.usable(self.node(number, partition), name)
 
     def remove_stale_nodes(self) -> None:
         """Look through the folder of the private nodes, if there is one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 from typing import NamedTuple
@@ -52,11 +53,17 @@ def read(pid: int | str) -> list[Line]:
     """Return the mounts of a process's namespace, in the order they were made; none where the process is gone."""
     try:
         with open(f"/proc/{pid}/mountinfo", "rb") as table:
-            return [parse(line) for line in table]
+            return list(_lines(table.read()))
     except OSError as error:
         if processes.is_hidden(error) or error.errno == errno.EINVAL:  # EINVAL: the process is just ending
             return []
         raise
+
+
+@functools.lru_cache(maxsize=4)
+def _lines(text: bytes) -> tuple[Line, ...]:
+    """Read a whole table; a sweep asks for each medium, and it is nearly always the very same."""
+    return tuple(parse(line) for line in text.split(b"\n") if line)
 
 
 def parse(line: bytes) -> Line:

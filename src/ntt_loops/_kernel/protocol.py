@@ -219,10 +219,10 @@ class Kernel(Protocol):
     def is_remote_elsewhere(self) -> bool:
         """Whether another mount namespace has storage that may hang: then no path tells what an image lies on (F49)."""
 
-    def node(self, number: int, partition: int | None = None) -> os.PathLike[str]:
+    def node(self, number: int, partition: int | None = None) -> str:
         """Return the path that the node has in /dev: a name, whether or not something is there."""
 
-    def usable_node(self, number: int, partition: int | None = None) -> os.PathLike[str]:
+    def usable_node(self, number: int, partition: int | None = None) -> str:
         """Return a path that programs can open: where /dev lacks it, a private node that is made now (F33).
 
         NoNodeError where it cannot be made.

@@ -15,7 +15,6 @@ from ntt_loops.errors import LedgerError
 
 if TYPE_CHECKING:
     import io
-    from pathlib import Path
 
     from ntt_loops._ledger.folder import Ledger
 
@@ -54,8 +53,8 @@ class LastSweep:
 def put(ledger: Ledger, sweep: LastSweep) -> None:
     """Put it on record, in place of the one before; LedgerError where that cannot be."""
     ledger.ensure_folder()
-    path = ledger.run_dir / FILE
-    new = ledger.run_dir / f"{FILE}.{os.getpid()}"
+    path = os.path.join(ledger.run_dir, FILE)
+    new = f"{path}.{os.getpid()}"
     try:
         with ledger.open_file(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as file:
             _write(file, json.dumps(sweep.to_dict()).encode("ascii") + b"\n")
@@ -71,7 +70,7 @@ def _write(file: io.FileIO, line: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _refused(path: Path, error: OSError) -> LedgerError:
+def _refused(path: str, error: OSError) -> LedgerError:
     message = f"the outcome of this sweep could not be written to {path}: {error.strerror or error}"
     return LedgerError(message, path=path, errno=error.errno)
 
@@ -79,7 +78,7 @@ def _refused(path: Path, error: OSError) -> LedgerError:
 def get(ledger: Ledger) -> LastSweep | None:
     """Return what is on record; None where nothing is, or nothing that can be read."""
     try:
-        with ledger.open_file(ledger.run_dir / FILE, os.O_RDONLY) as file:
+        with ledger.open_file(os.path.join(ledger.run_dir, FILE), os.O_RDONLY) as file:
             return LastSweep(**json.loads(file.read(_MOST_BYTES)))
     except (FileNotFoundError, ValueError, TypeError):
         return None

@@ -50,8 +50,23 @@ class Record:
 
     def to_line(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
-        owner = None if self.owner is None else attrs.asdict(self.owner)
-        return {**attrs.asdict(self, recurse=False), "image": os.fsdecode(self.image), "owner": owner}
+        owner = self.owner
+        return {
+            "number": self.number,
+            "diskseq": self.diskseq,
+            "nonce": self.nonce,
+            "image": os.fsdecode(self.image),
+            "dev": self.dev,
+            "inode": self.inode,
+            "offset_bytes": self.offset_bytes,
+            "size_limit_bytes": self.size_limit_bytes,
+            "lifetime": self.lifetime,
+            "owner": owner
+            and {"pid": owner.pid, "start_ticks": owner.start_ticks, "pid_namespace": owner.pid_namespace},
+            "time": self.time,
+            "uptime": self.uptime,
+            "image_bytes": self.image_bytes,
+        }
 
 
 def key_of(line: dict[str, Any]) -> Key:

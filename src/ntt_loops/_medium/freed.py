@@ -68,7 +68,7 @@ class Freed:
         )
 
     def _report(self, one: Going, freed_bytes: int) -> ReleasedDevice:
-        node = os.fspath(self._kernel.node(one.candidate.number))
+        node = self._kernel.node(one.candidate.number)
         image = Path(os.fsdecode(one.judged.path))
         return ReleasedDevice(node, image, one.candidate.found_by, freed_bytes)
 

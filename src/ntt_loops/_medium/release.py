@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger
-    from ntt_loops._medium.candidates import Candidate, DeviceFinder, Medium
+    from ntt_loops._medium.candidates import Candidate, Medium
+    from ntt_loops._medium.device_finder import DeviceFinder
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
 
@@ -87,7 +88,7 @@ class Release:
         while True:
             candidates = self._look(checks_name=is_bare_name and attempt == 0)
             if not candidates:
-                if self._survey.probe():
+                if self._survey.probe(self._devices):
                     continue
                 return self._conclude({})
             ready = [one for one in candidates if one.seen.is_asked]
@@ -98,7 +99,7 @@ class Release:
             if looks_after_deadline == _LOOKS_AFTER_DEADLINE or (looks_after_deadline and busy):
                 return self._conclude(self._who_stays(busy))
             attempt += 1
-            self._survey.probe()
+            self._survey.probe(self._devices)
             if is_complete and len(busy) == len(candidates):
                 self._deadline.pause(attempt)
 
@@ -126,7 +127,7 @@ class Release:
             if book is not None:
                 self._records.forget_gone(book, devices, self._survey, besides=went)
             for one in self._finder.left(devices, records):
-                node = os.fspath(self._kernel.node(one.number))
+                node = self._kernel.node(one.number)
                 self._left[one.number] = LeftDevice(node, self._survey.image_of(one))
             if checks_name and not (found or records):
                 self._check_is_no_file()

@@ -145,5 +145,5 @@ class _Sweep:
         candidate = plan.candidate
         if plan.reason == "owner alive":
             found = self._attempt.holders(candidate, Outcome.BUSY)
-        node = os.fspath(self._kernel.node(candidate.number))
+        node = self._kernel.node(candidate.number)
         return KeptDevice(node, self._survey.image_of(candidate.seen), plan.medium, plan.reason or "in use", found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntt_loops._kernel.values import LoopStatus
@@ -224,11 +223,11 @@ class MemoryKernel(Sight, Programs, Around, RestOfTheWorld):
         """Return False: every path here is one's own."""
         return False
 
-    def node(self, number: int, partition: int | None = None) -> Path:
+    def node(self, number: int, partition: int | None = None) -> str:
         """Return /dev/loopN or /dev/loopNpM, as on Linux; nothing is there."""
-        return Path(os.fsdecode(node_name(number, partition)))
+        return os.fsdecode(node_name(number, partition))
 
-    def usable_node(self, number: int, partition: int | None = None) -> Path:
+    def usable_node(self, number: int, partition: int | None = None) -> str:
         """Return the same."""
         return self.node(number, partition)
 
