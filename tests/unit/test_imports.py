@@ -58,6 +58,7 @@ def test_the_kernel_in_memory_needs_no_linux(tmp_path_factory: pytest.TempPathFa
 #: What the verbs need and --version does not: whoever completes a word or reads the help waits for each of them.
 NOT_FOR_HELP = [
     "rich",
+    "prometheus_client",
     "attrs",
     "tenacity",
     "subprocess",
