@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,13 +14,19 @@ from tests.support.needs import missing_for_kernel, require_kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: pytest's own, for tests of the plugin.
+pytest_plugins = ["pytester"]
+
 TESTS = Path(__file__).parent
-GUARDED = (TESTS / "kernel", TESTS / "contract", TESTS / "proof")
+#: In one process, one after the other: some count the calls that others make as they have hundreds of devices.
+PROOF = TESTS / "proof"
+GUARDED = (TESTS / "kernel", TESTS / "contract", PROOF)
 #: Every test in these needs root and loop devices.
-ON_DEVICES = (TESTS / "kernel", TESTS / "proof")
+ON_DEVICES = (TESTS / "kernel", PROOF)
 
 BASE = pytest.StashKey[Path]()
 DESCRIPTORS = pytest.StashKey[dict[int, str]]()
+#: Not in a worker: what others of the run have at the moment would pass for a leak.
 PARTITIONS = pytest.StashKey[set[str]]()
 LEAKS = pytest.StashKey[list[str]]()
 
@@ -29,6 +35,8 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark every test of real devices as one that needs root and loop devices."""
     if any(item.path.is_relative_to(folder) for folder in ON_DEVICES):
         item.add_marker("kernel")
+    if item.path.is_relative_to(PROOF):
+        item.add_marker(pytest.mark.xdist_group("proof"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -41,8 +49,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Note what was there before the first test."""
-    session.config.stash[DESCRIPTORS] = guard.open_descriptors()
-    session.config.stash[PARTITIONS] = guard.stale_partitions()
+    config = session.config
+    if not _is_controller(config):
+        config.stash[DESCRIPTORS] = guard.open_descriptors()
+    if not _is_worker(config):
+        config.stash[PARTITIONS] = guard.stale_partitions()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist may not be there
+    """Let the controller know the folder of all workers: one that crashes does not say what it leaves."""
+    node.config.stash[BASE] = node.config._tmp_path_factory.getbasetemp()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:  # noqa: ANN401 - the same
+    """Take from a worker what it left behind."""
+    node.config.stash.setdefault(LEAKS, []).extend(getattr(node, "workeroutput", {}).get("leaks", []))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,16 +95,18 @@ def no_leak(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.fail("the test left behind: " + "; ".join(leaks), pytrace=False)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run when it left a device, a mount, a partition node or a descriptor."""
-    stash = session.config.stash
-    leaks = guard.new_descriptors(stash[DESCRIPTORS])
-    if BASE in stash and missing_for_kernel() is None:
-        leaks += guard.leaks_below(stash[BASE]) + guard.new_stale_partitions(stash[PARTITIONS])
-        guard.clear_below(stash[BASE])
-    stash[LEAKS] = leaks
-    if leaks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+    """Fail the run when it left a device, a mount, a partition node or a descriptor.
+
+    With workers this comes after xdist has ended them, and before pytest removes their folder: hooks run in the
+    reverse of the order that they were registered in.
+    """
+    config = session.config
+    leaks = config.stash.setdefault(LEAKS, [])
+    leaks += _left_behind(config)
+    if _is_worker(config):
+        config.workeroutput["leaks"] = leaks  # type: ignore[attr-defined]
+    elif leaks and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -92,6 +117,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.section("LEFT BEHIND: THE RUN HAS FAILED", red=True, bold=True)
         for leak in leaks:
             terminalreporter.write_line(leak, red=True)
+
+
+def _left_behind(config: pytest.Config) -> list[str]:
+    """Return one sentence for each thing that is left; detach and unmount it."""
+    stash = config.stash
+    leaks = guard.new_descriptors(stash[DESCRIPTORS]) if DESCRIPTORS in stash else []
+    if BASE in stash and missing_for_kernel() is None:
+        leaks += guard.leaks_below(stash[BASE])
+        guard.clear_below(stash[BASE])
+        if PARTITIONS in stash:
+            leaks += guard.new_stale_partitions(stash[PARTITIONS])
+    return leaks
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """Whether this is one of the processes of ``pytest -n``."""
+    return hasattr(config, "workerinput")
+
+
+def _is_controller(config: pytest.Config) -> bool:
+    """Whether this is the process that gives them tests, and runs none."""
+    return config.pluginmanager.hasplugin("dsession")
 
 
 def _is_guarded(path: Path) -> bool:

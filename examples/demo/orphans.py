@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from examples.demo.medium import Medium, make_medium, sha256
 from examples.demo.output import headline, tell
+from examples.demo.workplace import sweep_all
 from ntt_loops import sweep
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ def delete_one_and_sweep(machine: Machine, folder: Path) -> Medium:
     tell("others", f"losetup -f --show -r -P makes {', '.join(devices)}; then the image is deleted")
     would = sweep(under=folder, dry_run=True)
     tell("dry run", f"would detach {len(would.released)} devices and free {would.freed_bytes} bytes")
-    report = sweep(under=folder)
-    medium.count.detached(report.released)
-    tell("sweep", f"detached {', '.join(one.device for one in report.released)}, {report.freed_bytes} bytes came back")
+    reports = sweep_all(folder)
+    released = [one for report in reports for one in report.released]
+    freed_bytes = sum(report.freed_bytes for report in reports)
+    medium.count.detached(released)
+    tell("sweep", f"detached {', '.join(one.device for one in released)}, {freed_bytes} bytes came back")
     return medium

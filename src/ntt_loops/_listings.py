@@ -35,7 +35,7 @@ class Listings(HasWorld):
             MediumError: The id cannot be one.
             KernelError: This machine refused a call: no descriptor or memory is left, or /proc is not there.
 
-        Needs root, or read access to the nodes. Cost grows with the bound devices of the host times the media.
+        Needs root, or read access to the nodes. Cost grows with the bound devices of the host and with the media.
         """
         if medium is not None:
             check_medium(medium)

@@ -38,7 +38,11 @@ def medium_meant(kernel: Kernel, medium_or_image: Text, deadline: Deadline) -> M
         return Medium(check_medium(path))
     name = check_medium(medium_of(path))
     _check_is_path(path)
-    return Medium(name, real_paths(kernel, path, deadline), _inode(kernel, path, deadline))
+    paths = real_paths(kernel, path, deadline)
+    try:
+        return Medium(name, paths, _inode(kernel, path, deadline))
+    except OSError as error:  # StuckError too: unreachable, which is not missing
+        return Medium(name, paths, unreachable=error)
 
 
 def _check_is_path(path: str) -> None:
@@ -52,10 +56,15 @@ def _check_is_path(path: str) -> None:
 
 
 def _inode(kernel: Kernel, path: str, deadline: Deadline) -> tuple[int, int] | None:
+    """Return (dev, inode) of the file at a path; None where there is none, OSError where that cannot be told.
+
+    It has half of the time: without an answer nothing of the file can be released.
+    """
     name = os.path.abspath(os.fsencode(path))
+    within = max(deadline.remaining / 2, SHORTEST_SECONDS) if _leads_to_what_hangs(kernel, name) else None
     try:
-        return kernel.file_id(name, within=_within(kernel, name, deadline))
-    except OSError:  # missing, unreachable or stuck: then its devices are known by the path that sysfs shows
+        return kernel.file_id(name, within=within)
+    except (FileNotFoundError, NotADirectoryError):  # then its devices are known by the path that sysfs shows
         return None
 
 

@@ -14,6 +14,7 @@
     ├── DeviceBusyError             also OSError (EBUSY)
     ├── LedgerError                 also OSError
     ├── KernelError                 also OSError
+    ├── RescueError                 also OSError
     └── MountError                  also OSError
         └── MountTimeoutError       also TimeoutError
 
@@ -33,7 +34,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ntt_loops._plain import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = [
     "AttachError",
@@ -50,6 +51,7 @@ __all__ = [
     "MountError",
     "MountTimeoutError",
     "NttLoopsError",
+    "RescueError",
 ]
 
 Text = str | os.PathLike[str]
@@ -222,23 +224,43 @@ class KernelError(NttLoopsError, OSError):
     _errno = errno.EIO
 
 
-@contextlib.contextmanager
-def kernel_errors(**facts: Any) -> Iterator[None]:
+class RescueError(NttLoopsError, OSError):
+    """An image was not copied back from its device; no file was left, and the device is as it was.
+
+    ``errno`` says why: ENXIO nothing is attached there, EEXIST the file is there already, EBUSY somebody writes to the
+    device, ESTALE it became another one, ENOSPC the disk is full, EIO what cannot be read.
+
+    Attributes:
+        file: Where the image was to be copied to.
+    """
+
+    _errno = errno.EIO
+
+    file: Path | None
+
+    def __init__(self, message: str, *, file: Text | None = None, **facts: Any) -> None:
+        super().__init__(message, file=None if file is None else Path(file), **facts)
+
+
+class kernel_errors(contextlib.ContextDecorator):  # noqa: N801 - used like a function
     """Turn each OSError that nothing below has understood into a KernelError: callers catch one family of errors.
 
     An interrupt goes on as it is, but its traceback keeps none of the descriptors and locks that it hit a call with.
     """
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit) as interrupt:
-        traceback.clear_frames(interrupt.__traceback__)
-        raise
-    except NttLoopsError:
-        raise
-    except OSError as error:
-        where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
-        message = f"{error.strerror or error}{where}: this machine refused a call; see to that and try again"
-        raise KernelError(message, errno=error.errno, **facts) from error
+
+    def __init__(self, **facts: Any) -> None:
+        self._facts = facts
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (KeyboardInterrupt, SystemExit)):
+            traceback.clear_frames(error.__traceback__)
+        elif isinstance(error, OSError) and not isinstance(error, NttLoopsError):
+            where = f" ({os.fsdecode(error.filename)})" if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+            message = f"{error.strerror or error}{where}: this machine refused a call; see to that and try again"
+            raise KernelError(message, errno=error.errno, **self._facts) from error
 
 
 class MountError(NttLoopsError, OSError):

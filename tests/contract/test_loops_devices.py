@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ntt_loops import DeviceBusyError, Loops
+from tests.support.media import new_hash, new_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ntt_loops import DeviceState
     from tests.support.world import World
 
-HASH = uuid.uuid4().hex
+HASH = new_hash()
+ONE, OTHER = new_id(), new_id()
 
 
 @pytest.fixture
@@ -37,16 +38,16 @@ def test_every_device_says_what_it_is_of(world: World, loops: Loops) -> None:
     """Kept, scoped, foreign on the same image, foreign named by a hash, and one of no medium."""
     image, other = world.image(), world.image()
     hashed = world.image().rename(world.folder / f"{HASH}.img")
-    kept = loops.attach_kept(image, medium="m-1")
+    kept = loops.attach_kept(image, medium=ONE)
     same, named, copy = (world.attach_foreign(one) for one in (image, hashed, other))
-    with loops.attached(other, medium="m-2") as scoped:
+    with loops.attached(other, medium=OTHER) as scoped:
         found = {number: state_of(loops, number) for number in (kept.number, scoped.number, same, named, copy)}
     assert {number: (one.medium, one.made_by) for number, one in found.items()} == {
-        kept.number: ("m-1", "kept"),
-        scoped.number: ("m-2", "scoped"),
-        same: ("m-1", "foreign"),
+        kept.number: (ONE, "kept"),
+        scoped.number: (OTHER, "scoped"),
+        same: (ONE, "foreign"),
         named: (HASH, "foreign"),
-        copy: ("m-2", "foreign"),
+        copy: (OTHER, "foreign"),
     }
     assert (found[kept.number].is_armed, found[scoped.number].is_armed) == (False, True)
     assert [one.kind for one in found[scoped.number].holders] == ["process"]
@@ -66,7 +67,7 @@ def test_what_is_not_bound_is_not_listed(world: World, loops: Loops) -> None:
 def test_a_device_is_released_by_its_path_whoever_made_it(world: World, loops: Loops) -> None:
     """Only that one, though others are of the same image; again, nothing is left to do."""
     image = world.image()
-    kept = loops.attach_kept(image, medium="m-1")
+    kept = loops.attach_kept(image, medium=ONE)
     foreign, other = world.attach_foreign(image), world.attach_foreign(image)
     report = loops.release(f"/dev/loop{foreign}")
     assert [(one.device, one.image, one.found_by) for one in report.released] == [
@@ -75,7 +76,7 @@ def test_a_device_is_released_by_its_path_whoever_made_it(world: World, loops: L
     (own,) = loops.release(os.fspath(kept)).released
     assert own.found_by == "ledger"
     assert loops.release(kept).released == ()
-    assert loops.list_media("m-1") == []
+    assert loops.list_media(ONE) == []
     found = world.kernel.look(other)
     assert found is not None
     loops.release(f"/dev/loop{other}")
@@ -93,7 +94,7 @@ def test_a_busy_device_is_not_released_by_its_path(world: World, loops: Loops) -
 
 def test_a_living_block_is_not_released_by_its_path(world: World, loops: Loops) -> None:
     """Its owner is named."""
-    with loops.attached(world.image(), medium="m-1") as device:
+    with loops.attached(world.image(), medium=ONE) as device:
         with pytest.raises(DeviceBusyError) as caught:
             loops.release(str(device), timeout=0)
         assert [one.kind for one in caught.value.holders] == ["owner"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import DeviceBusyError, Loops, MediumError
+from ntt_loops._kernel import StuckError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,6 +189,22 @@ def test_a_lost_ledger_is_made_up_for_by_the_tags(world: World, loops: Loops, im
     second = other.attach_kept(world.image(), medium=f"zip {HASH}")
     report = loops.release_all(f"zip {HASH}")
     assert {one.device: one.found_by for one in report.released} == {str(first): "tag", str(second): "tag"}
+
+
+@pytest.mark.parametrize("error", [StuckError("stat did not return"), PermissionError(errno.EACCES, "denied")])
+def test_a_path_out_of_reach_is_no_success(
+    world: World, loops: Loops, image: Path, mocker: MockerFixture, error: OSError
+) -> None:
+    """A file that cannot be asked which it is may have devices by any path: an error, until it answers again."""
+    device = loops.attach_kept(image)
+    mocker.patch.object(world.kernel, "file_id", side_effect=error)
+    with pytest.raises(DeviceBusyError, match=r"out of reach.*keep the image") as caught:
+        loops.release_all(image, timeout=0.1)
+    assert caught.value.report.released == ()
+    assert caught.value.holders == ()
+    assert is_bound(world, device.number, image)
+    mocker.stopall()
+    assert [one.device for one in loops.release_all(image).released] == [str(device)]
 
 
 def test_another_mediums_record_of_the_same_file_is_struck(loops: Loops, image: Path) -> None:

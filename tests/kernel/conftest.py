@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ntt_loops import Loops
 from tests.support import strangers
+from tests.support.images import make_image
+from tests.support.media import new_hash
 from tests.support.ntt_place import Place
 
 if TYPE_CHECKING:
@@ -27,6 +30,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 
 @pytest.fixture
-def root(place: Place) -> Path:
-    """Where they mount media."""
-    return place.root
+def loops(tmp_path: Path) -> Loops:
+    """The library, with a ledger of this test's own."""
+    return Loops(tmp_path / "run")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Where media are mounted; it is not there yet."""
+    return tmp_path / "mnt"
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An image with a file system that holds one file."""
+    return make_image(tmp_path / f"{new_hash()}.img", size_bytes=2**20, files={"f": b"content"})

@@ -20,12 +20,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image that can be mounted."""
     return make_image(tmp_path / f"{new_hash()}.img")

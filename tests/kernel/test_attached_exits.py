@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image."""
     return new_image(tmp_path)
@@ -115,7 +109,7 @@ def test_entered_again_it_attaches_anew(loops: Loops, image: Path) -> None:
     with attachment as first:
         pass
     with attachment as second:
-        assert second.diskseq != first.diskseq
+        assert second.nonce != first.nonce
         assert oracle.bound_devices(image) == [str(second)]
     assert not _is_attached(image)
 

@@ -19,12 +19,6 @@ KIB = 1024
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def counted(tmp_path: Path) -> Path:
     """An image of 64 KiB whose sectors are all different."""
     path = tmp_path / f"{new_id()}.img"

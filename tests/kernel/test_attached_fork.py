@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntt_loops import Loops
 from ntt_loops._kernel.descriptors import open_numbers
 from tests.support import oracle
 from tests.support.forked import elsewhere, forks
@@ -21,6 +20,8 @@ from tests.support.storms import forked_while
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ntt_loops import Loops
 
 FORKS = 100
 
@@ -34,12 +35,6 @@ with Loops(sys.argv[1]).attached(sys.argv[2]) as device:
     _, status = os.wait()
     print(os.waitstatus_to_exitcode(status), os.path.exists(f"/sys/block/loop{device.number}/loop/backing_file"))
 """
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntt_loops import Loops
 from tests.support import oracle, rawloop
 from tests.support.media import by_losetup, is_bound, new_image
 from tests.support.needs import require_tool
@@ -18,11 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
+    from ntt_loops import Loops
 
 
 @pytest.fixture

@@ -12,15 +12,9 @@ import pytest
 from ntt_loops import LoopDevice, Loops, Partition
 from tests.support import oracle, rawloop
 from tests.support.images import make_image
-from tests.support.media import new_id, new_image
+from tests.support.media import new_id, new_image, partitions_left
 from tests.support.needs import require_tool
 from tests.support.rig import fails_with
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
 
 
 def _numbers(device: LoopDevice) -> list[int]:
@@ -81,7 +75,7 @@ def test_partitions_are_read_anew_at_each_access(loops: Loops, tmp_path: Path) -
         with pytest.raises(LookupError, match="no partition 2"):
             device.partition(2)
     assert _numbers(device) == []
-    assert oracle.partition_nodes(str(device)) == []
+    assert partitions_left(device) == []
 
 
 def test_a_partition_is_read_like_a_file(loops: Loops, tmp_path: Path) -> None:

@@ -27,12 +27,6 @@ WRITTEN = b"W" * SIZE_BYTES
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image that is not sparse."""
     return new_image(tmp_path, size_bytes=SIZE_BYTES)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import oracle
 from tests.support.images import make_image
+from tests.support.media import new_id
 from tests.support.terminal import ntt_loops, started
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image with a file system."""
-    return make_image(tmp_path / "disk-12.img", size_bytes=2**20)
+    return make_image(tmp_path / f"{new_id()}.img", size_bytes=2**20)
 
 
 def interrupted(number: signal.Signals, *arguments: str | Path) -> tuple[int, str]:

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support import oracle
 from tests.support.images import make_image
+from tests.support.media import new_id
 from tests.support.terminal import CTRL_C, CTRL_Z, LISTENER, NTT_LOOPS, line_of, ntt_loops, started, terminal
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ PASSED_ON = ["SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2"]
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image."""
-    return make_image(tmp_path / "disk-12.img", fs=None, size_bytes=2**20)
+    return make_image(tmp_path / f"{new_id()}.img", fs=None, size_bytes=2**20)
 
 
 @pytest.fixture
@@ -178,13 +180,22 @@ def test_a_process_that_the_command_left_behind(image: Path, tmp_path: Path) -> 
     oracle.wait_until(lambda: not oracle.bound_devices(image), "its last user is gone")
 
 
+def _has_a_device_open(pid: int) -> bool:
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed just now
+            if str(fd.readlink()).startswith("/dev/loop"):
+                return True
+    return False
+
+
 def test_sigterm_while_it_waits_for_others_leaves_nothing_after_them(image: Path, tmp_path: Path) -> None:
     """The device was let go already."""
-    end = tmp_path / "end"
-    script = f"exec 3<{{}}; (while [ ! -e {shlex.quote(str(end))} ]; do sleep 0.05; done) >/dev/null 2>&1 & exit 0"
+    end, ran = tmp_path / "end", tmp_path / "ran"
+    stay = f"(while [ ! -e {shlex.quote(str(end))} ]; do sleep 0.05; done) >/dev/null 2>&1 &"
+    script = f"exec 3<{{}}; {stay} : >{shlex.quote(str(ran))}"
     with started("run", "--timeout", "60", image, "--", "sh", "-c", script) as process:
-        oracle.wait_until(lambda: len(oracle.bound_devices(image)) == 1, "it is attached")
-        time.sleep(0.5)
+        oracle.wait_until(ran.exists, "the command has run")
+        oracle.wait_until(lambda: not _has_a_device_open(process.pid), "the device is let go")
         process.terminate()
         assert process.wait() == -signal.SIGTERM
         end.touch()

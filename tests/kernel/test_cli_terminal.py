@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import oracle
-from tests.support.holding import reader, reader_for
+from tests.support.holding import reader
 from tests.support.images import make_image
 from tests.support.terminal import COLUMNS, CTRL_C, NTT_LOOPS, ntt_loops, terminal
 
@@ -82,17 +82,19 @@ def test_why_shows_a_command_in_one_piece(image: Path, device: str, tmp_path: Pa
 def test_after_a_second_it_says_for_whom_it_waits(image: Path) -> None:
     """One line, with the process and the device; and it goes on as soon as that ends."""
     device = oracle.losetup_attach(image)
-    with reader_for(device, 2.5) as process, terminal(NTT_LOOPS, "release", "--timeout", "9", device) as screen:
+    with reader(device) as process, terminal(NTT_LOOPS, "release", "--timeout", "99", device) as screen:
         screen.wait_for("up to")
+        process.let_go()
         assert screen.end() == 0
-        assert f"waiting for pid {process.pid} (sleep), which has {device} open, up to 8 s\n" in screen.shown
+        line = rf"waiting for pid {process.pid} \(sh\), which has {device} open, up to \d\d s\n"
+        assert re.search(line, screen.shown), screen.shown
         assert screen.shown.count("waiting") == 1
     assert oracle.bound_devices(image) == []
 
 
 def test_nobody_is_told_without_a_terminal(device: str) -> None:
     """Only the outcome."""
-    with reader_for(device, 2):
+    with reader(device):
         done = ntt_loops("release", "--timeout", "1.5", device)
     assert done.returncode == 75
     assert "waiting" not in done.stdout + done.stderr
@@ -107,3 +109,19 @@ def test_ctrl_c_while_it_waits(device: str) -> None:
         assert screen.shown.endswith("ntt-loops: interrupted\n")
         (row,) = [one for one in oracle.losetup_list() if one["name"] == device]
         assert row["autoclear"] is False
+
+
+def test_a_watched_list_shows_what_comes_and_goes(tmp_path: Path) -> None:
+    """Without being called again; Ctrl-C ends it with 130, and the screen is what it was before."""
+    # Ids that are the first of a list, whatever else is on this machine.
+    names = [f"00000000{uuid.uuid4().hex[8:]}" for _ in range(2)]
+    images = [make_image(tmp_path / f"{name}.img", fs=None, size_bytes=2**16) for name in names]
+    with terminal(NTT_LOOPS, "list", "--watch", "0.2") as screen:
+        screen.wait_for("every 0.2 s; Ctrl-C ends it")
+        for image in images:
+            device = oracle.losetup_attach(image)
+            screen.wait_for(image.stem)
+            assert ntt_loops("release", device).returncode == 0
+        screen.send(CTRL_C)
+        assert screen.end() == 130
+        assert screen.raw.count("\x1b[?1049h") == screen.raw.count("\x1b[?1049l") == 1

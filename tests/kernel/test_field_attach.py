@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
 def _kill_before_the_record(run_dir: Path, image: Path, say: Callable[[object], None], *, kept: bool) -> NoReturn:
     """Attach, and be killed when the record is to be written."""
 

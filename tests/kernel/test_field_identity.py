@@ -12,6 +12,7 @@ import pytest
 from ntt_loops import DeviceBusyError, Loops
 from ntt_loops._kernel.linux import LinuxKernel
 from tests.support import oracle, rawloop
+from tests.support.features import require_rundown
 from tests.support.forked import elsewhere
 from tests.support.holding import reader
 from tests.support.kernels import FencedKernel, PinnedKernel
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Handle, LoopConfig
 
 
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
 def test_case_03_a_number_that_is_used_again_is_another_device(tmp_path: Path) -> None:
     """Worker B has the number of worker A's device again: A's exit is no error, and takes nothing from B."""
     first, second = new_image(tmp_path), new_image(tmp_path)
@@ -40,7 +35,7 @@ def test_case_03_a_number_that_is_used_again_is_another_device(tmp_path: Path) -
         stale = worker.attach_kept(first)
         worker.release(stale)
         with worker.attached(second) as device:
-            assert (device.number, device.diskseq != stale.diskseq) == (stale.number, True)
+            assert (device.number, device.nonce != stale.nonce) == (stale.number, True)
             worker.release(stale)
             worker.release_all(first)
             assert oracle.bound_devices(second) == [str(device)]
@@ -115,11 +110,10 @@ def test_case_05_already_gone_is_success_in_any_locale(loops: Loops, tmp_path: P
 
 def test_case_05_somebodys_detach_under_way_is_not_gone(loops: Loops, tmp_path: Path) -> None:
     """While sysfs shows the device, ENXIO is no success: the release waits, and says that a detach is under way."""
+    require_rundown()
     image = new_image(tmp_path)
     with rawloop.attach(image) as loop:
         rawloop.clear_as_only_opener(loop.held)
-        if not loop.is_attached():
-            pytest.skip("before Linux 6.11 a detach is done within the ioctl")
         with pytest.raises(DeviceBusyError, match="detach is under way"):
             loops.release_all(image, timeout=0.1)
 

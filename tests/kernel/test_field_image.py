@@ -14,7 +14,7 @@ from tests.support import oracle, rawloop
 from tests.support.forked import forks
 from tests.support.images import make_image
 from tests.support.kernels import FencedKernel, PinnedKernel
-from tests.support.media import by_losetup, is_bound, new_hash, new_image
+from tests.support.media import by_attach_kept, by_losetup, is_bound, new_hash, new_image, partitions_left
 from tests.support.needs import require_tool
 from tests.support.rig import hidden_number, mounted
 from tests.support.served import hidden_server, served
@@ -134,13 +134,13 @@ def test_case_19_a_mount_that_would_write_is_refused_by_the_kernel(loops: Loops,
 def test_case_21_no_partition_is_left_for_the_next_image(loops: Loops, tmp_path: Path, options: list[str]) -> None:
     """After the detach no partition of the old image is left on the number, however the device was made."""
     image = new_image(tmp_path)
-    made = [by_losetup(image, *options), str(loops.attach_kept(image, writable=not options))]
+    made = [by_losetup(image, *options), by_attach_kept(loops, image, writable=not options)]
     for device in made:
         oracle.run(require_tool("addpart"), device, "1", "8", "8")
         assert oracle.partition_nodes(device) == [f"{device}p1"]
     loops.release_all(image.stem)
     loops.release_all(image)
-    assert [node for device in made for node in oracle.partition_nodes(device)] == []
+    assert [node for device in made for node in partitions_left(device)] == []
 
 
 def test_case_22_a_missing_node_is_no_obstacle(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import rawloop
 from tests.support.children import as_nobody
+from tests.support.features import has_rundown, require_rundown
 from tests.support.images import make_image
 from tests.support.rawloop import Attachment, Flag, Status, attach, clear_as_only_opener, opened
 from tests.support.rig import fails_with, filled, mounted, private_number
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-HAS_RUNDOWN = rawloop.kernel_version() >= (6, 11)
 SYSFS_ATTRIBUTES = ["autoclear", "backing_file", "dio", "offset", "partscan", "sizelimit"]
 
 
@@ -65,8 +65,7 @@ def test_f16_clearing_autoclear_undoes_a_deferred_clr_fd(tmp_path: Path) -> None
 @pytest.fixture
 def rundown(tmp_path: Path) -> Iterator[Attachment]:
     """A device with a partition after a CLR_FD that took, its only descriptor still open."""
-    if not HAS_RUNDOWN:
-        pytest.skip("before 6.11 CLR_FD as the only opener frees the device itself")
+    require_rundown()
     with private_number() as number, attach(filled(tmp_path / "image"), number=number) as loop:
         rawloop.add_partition(loop.held, 1, 4096, 8192)
         clear_as_only_opener(loop.held)
@@ -77,9 +76,10 @@ def rundown(tmp_path: Path) -> Iterator[Attachment]:
 
 def test_f17_clr_fd_as_the_only_opener_waits_for_the_close_since_6_11(tmp_path: Path) -> None:
     """As the only opener CLR_FD frees the device: inside the ioctl, and since 6.11 at the close that follows."""
+    waits = has_rundown()  # asked before: it attaches a device, and the number may be free while ours is open
     with attach(filled(tmp_path / "image")) as loop:
         clear_as_only_opener(loop.held)
-        assert loop.is_attached() == HAS_RUNDOWN
+        assert loop.is_attached() == waits
         loop.close()
         _wait_until_gone(loop)
 
@@ -127,8 +127,22 @@ def test_f41_a_device_in_rundown_keeps_its_number_and_its_identity(rundown: Atta
         rawloop.remove(rundown.number)
     assert rawloop.diskseq(rundown.held) == rundown.diskseq
     assert rawloop.size_bytes(rundown.held) == 64 * 1024
+
+
+def test_f41_in_rundown_only_what_is_cached_can_be_read(rundown: Attachment) -> None:
+    """What somebody had read before the CLR_FD - udev for one reads the beginning - is there, all else is EIO."""
+    os.posix_fadvise(rundown.held, 0, 0, os.POSIX_FADV_DONTNEED)
     with fails_with(errno.EIO):
         os.pread(rundown.held, 512, 0)
+
+
+def test_f41_what_was_read_before_the_rundown_can_be_read_in_it(tmp_path: Path) -> None:
+    """It is in the page cache of the device."""
+    require_rundown()
+    with private_number() as number, attach(filled(tmp_path / "image"), number=number) as loop:
+        assert os.pread(loop.held, 1, 0) == b"A"
+        clear_as_only_opener(loop.held)
+        assert os.pread(loop.held, 1, 0) == b"A"
 
 
 def test_f41_partitions_of_a_device_in_rundown_can_be_deleted(rundown: Attachment) -> None:

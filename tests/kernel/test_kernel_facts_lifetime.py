@@ -12,6 +12,7 @@ import pytest
 
 from tests.support import rawloop
 from tests.support.children import children
+from tests.support.features import has_diskseq
 from tests.support.images import make_image
 from tests.support.oracle import run
 from tests.support.rawloop import Attachment, Flag, Status, attach, opened
@@ -151,7 +152,7 @@ def test_f15_change_fd_swaps_the_image_of_a_read_only_device_under_its_openers(t
             rawloop.change_fd(stranger, image)
         assert os.pread(loop.held, 1, 0) == b"B"
         before, loop.diskseq = loop.diskseq, rawloop.diskseq(loop.held)
-        assert loop.diskseq != before
+        assert loop.diskseq != before or not has_diskseq()
 
 
 @pytest.mark.parametrize(("writable", "kib"), [(True, 64), (False, 32)])

@@ -59,17 +59,17 @@ def _attached(server: FuseServer, node: Path, *, writable: bool) -> Iterator[Att
         yield attachment
 
 
-def _read(loop: Attachment) -> int:
+def _read(loop: Attachment) -> int | None:
     with opened(loop.node) as fd:
         return len(os.pread(fd, 4096, SIZE_BYTES // 2))
 
 
-def _seq(loop: Attachment) -> int:
+def _seq(loop: Attachment) -> int | None:
     with opened(loop.node) as fd:
         return rawloop.diskseq(fd)
 
 
-def _claimed_seq(loop: Attachment) -> int:
+def _claimed_seq(loop: Attachment) -> int | None:
     with opened(loop.node, os.O_RDONLY | os.O_EXCL) as fd:
         return rawloop.diskseq(fd)
 

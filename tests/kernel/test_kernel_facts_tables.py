@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import rawloop, tables
+from tests.support.features import require_table_reader
 from tests.support.needs import require_tool
 from tests.support.oracle import run
 from tests.support.rawloop import Flag, Status, attach, clear_as_only_opener, opened
@@ -54,6 +55,17 @@ def test_f55_partx_counts_in_512_bytes_on_sectors_of_4096(tmp_path: Path, number
         shown = run(require_tool("partx"), "--raw", "--noheadings", "--output", "START,SECTORS", loop.node)
         assert shown.split() == [str(256 * 8), str(8 * 8)]
         assert tables.by_sfdisk(loop.node)[1][:2] == (256 * 4096, 8 * 4096)
+
+
+def test_f55_a_kernel_that_reads_tables_takes_what_blkpg_refuses(tmp_path: Path, number: int) -> None:
+    """It cuts a partition that reaches past the end, leaves out one that begins there, and takes one that overlaps."""
+    require_table_reader()
+    end = MIB // SECTOR
+    image = filled(tmp_path / "image", b"\0", size_bytes=MIB)
+    tables.write(image, tables.mbr((8, 16, 0x83), (16, 16, 0x83), (end - 4, 8, 0x83), (end, 8, 0x83)))
+    with attach(image, number=number, status=Status(flags=Flag.PARTSCAN)):
+        assert rawloop.partitions(number) == [1, 2, 3]
+        assert [_size_in_sysfs(number, one) for one in (1, 2, 3)] == [16, 16, 4]
 
 
 def test_f55_of_an_extended_partition_the_kernel_shows_two_sectors(tmp_path: Path, number: int) -> None:

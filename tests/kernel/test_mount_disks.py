@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 MIB = 1024 * 1024
 
 
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Where media are mounted."""
-    return tmp_path / "root"
-
-
 @pytest.mark.parametrize("label", ["dos", "gpt"])
 def test_several_partitions(loops: Loops, root: Path, tmp_path: Path, label: str) -> None:
     """Each at the place of its number, with its own content, from one device; and the image is as it was."""

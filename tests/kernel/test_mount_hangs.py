@@ -10,31 +10,11 @@ import pytest
 
 from ntt_loops import Loops, MountTimeoutError
 from tests.support import oracle
-from tests.support.images import make_image
-from tests.support.media import new_hash
 from tests.support.mountings import is_clean, mount_points_below
 from tests.support.needs import require_tool
 
 MIB = 1024 * 1024
 REAL = 'PATH=/usr/bin:/bin:/usr/sbin:/sbin mount "$@"'
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Where media are mounted."""
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    """An image with a file system."""
-    return make_image(tmp_path / f"{new_hash()}.img", size_bytes=MIB)
 
 
 @pytest.fixture

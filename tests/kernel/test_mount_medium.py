@@ -21,7 +21,7 @@ from ntt_loops import (
 from tests.support import oracle, rawloop
 from tests.support.dirty import make_clean
 from tests.support.images import make_image
-from tests.support.media import autoclear, by_losetup, is_bound, new_hash, new_id
+from tests.support.media import autoclear, by_losetup, is_bound, new_id
 from tests.support.mountings import is_clean
 from tests.support.needs import require_tool
 from tests.support.rig import mounted
@@ -31,24 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Where media are mounted; it is not there yet."""
-    return tmp_path / "root"
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    """An image with a file system that holds one file."""
-    return make_image(tmp_path / f"{new_hash()}.img", size_bytes=MIB, files={"f": b"content"})
 
 
 def test_a_whole_disk(loops: Loops, root: Path, image: Path) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ntt_loops import Loops
 from tests.support import oracle
 from tests.support.disks import make_disk
 from tests.support.forked import forks, together
@@ -22,20 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ntt_loops import Loops
+
 WORKERS = 20
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Where media are mounted."""
-    return tmp_path / "root"
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from ntt_loops import Loops, MountError
 from tests.support import oracle
 from tests.support.dirty import attached_writable, make_clean, make_dirty
+from tests.support.media import new_id
 from tests.support.rig import mounted
 
 if TYPE_CHECKING:
@@ -20,16 +21,10 @@ JOURNALED = ("ext3", "ext4", "xfs", "btrfs")
 ALL = ("ext2", "ext4-nojournal", *JOURNALED)
 
 
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
 @pytest.mark.parametrize("kind", JOURNALED)
 def test_the_images_are_really_dirty(tmp_path: Path, kind: str) -> None:
     """A mount that is read-only and no more replays the journal into a writable device: so these images are dirty."""
-    image = make_dirty(tmp_path / "image", kind)
+    image = make_dirty(tmp_path / f"{new_id()}.img", kind)
     before = oracle.sha256(image)
     with attached_writable(image) as device, mounted(device, tmp_path / "mnt", "-o", "ro"):
         pass
@@ -40,7 +35,7 @@ def test_the_images_are_really_dirty(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("make", [make_clean, make_dirty])
 def test_a_read_only_device(loops: Loops, tmp_path: Path, kind: str, make: Callable[[Path, str], Path]) -> None:
     """Attached and mounted by the library an image stays as it is, and can be read, dirty or not."""
-    image = make(tmp_path / "image", kind)
+    image = make(tmp_path / f"{new_id()}.img", kind)
     before = oracle.sha256(image)
     with loops.attached(image) as device, loops.mounted(device) as point:
         assert point.is_mount()
@@ -51,7 +46,7 @@ def test_a_read_only_device(loops: Loops, tmp_path: Path, kind: str, make: Calla
 @pytest.mark.parametrize("kind", ALL)
 def test_a_writable_device(loops: Loops, tmp_path: Path, kind: str) -> None:
     """Not even where the device would take writes - somebody else made it so - is a journal replayed."""
-    image = make_dirty(tmp_path / "image", kind)
+    image = make_dirty(tmp_path / f"{new_id()}.img", kind)
     before = oracle.sha256(image)
     with attached_writable(image) as device, loops.mounted(device) as point:
         assert point.is_mount()
@@ -61,7 +56,7 @@ def test_a_writable_device(loops: Loops, tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ALL)
 def test_a_whole_medium(loops: Loops, tmp_path: Path, kind: str) -> None:
     """Nor by ``mount_medium``."""
-    image = make_dirty(tmp_path / "image", kind)
+    image = make_dirty(tmp_path / f"{new_id()}.img", kind)
     before = oracle.sha256(image)
     medium = loops.mount_medium(image, root=tmp_path / "root")
     assert [one.status for one in medium.partitions] == ["ok"]
@@ -72,7 +67,7 @@ def test_a_whole_medium(loops: Loops, tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize(("kind", "other"), [("ext4", "ext3"), ("ext4", "ext2"), ("ext3", "ext4"), ("xfs", "ext4")])
 def test_a_wrong_file_system_that_the_caller_named(loops: Loops, tmp_path: Path, kind: str, other: str) -> None:
     """Mounted as another one than it is, if that works at all, it stays as it is."""
-    image = make_dirty(tmp_path / "image", kind)
+    image = make_dirty(tmp_path / f"{new_id()}.img", kind)
     before = oracle.sha256(image)
     with attached_writable(image) as device, suppress(MountError), loops.mounted(device, fstype=other):
         pass
@@ -84,7 +79,7 @@ def test_a_wrong_file_system_that_the_caller_named(loops: Loops, tmp_path: Path,
 )
 def test_the_options(loops: Loops, tmp_path: Path, kind: str, option: str) -> None:
     """A mount is read-only, runs nothing, believes no device node, and says what it does not replay."""
-    image = make_clean(tmp_path / "image", kind)
+    image = make_clean(tmp_path / f"{new_id()}.img", kind)
     with loops.attached(image) as device, loops.mounted(device) as point:
         found = oracle.run("findmnt", "--noheadings", "--output", "OPTIONS", point).strip().replace("=", ",").split(",")
         assert {"ro", "nosuid", "nodev", "noatime", option} <= set(found)

@@ -14,7 +14,7 @@ from ntt_loops import DeviceBusyError, LoopDevice, Loops, MountError
 from tests.support import oracle
 from tests.support.holding import worker_in
 from tests.support.images import make_image
-from tests.support.media import by_losetup, is_bound
+from tests.support.media import by_losetup, is_bound, new_id
 from tests.support.rig import mounted
 
 if TYPE_CHECKING:
@@ -24,15 +24,9 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def device(loops: Loops, tmp_path: Path) -> Iterator[LoopDevice]:
     """A device with a file system that holds one file."""
-    image = make_image(tmp_path / "image", size_bytes=MIB, files={"f": b"content"})
+    image = make_image(tmp_path / f"{new_id()}.img", size_bytes=MIB, files={"f": b"content"})
     with loops.attached(image) as made:
         yield made
 
@@ -141,7 +135,7 @@ def test_the_same_device_twice(loops: Loops, device: LoopDevice) -> None:
 
 def test_a_path_of_somebody_elses_device(loops: Loops, tmp_path: Path) -> None:
     """A device that losetup made is mounted by its path, and stays attached."""
-    image = make_image(tmp_path / "image", size_bytes=MIB)
+    image = make_image(tmp_path / f"{new_id()}.img", size_bytes=MIB)
     device = by_losetup(image)
     with loops.mounted(str(device)) as point:
         assert oracle.mounts_of(device) == [point]
@@ -151,7 +145,7 @@ def test_a_path_of_somebody_elses_device(loops: Loops, tmp_path: Path) -> None:
 
 def test_nothing_to_mount(loops: Loops, tmp_path: Path) -> None:
     """Without a file system it is mount(8)'s own text, and no folder is left."""
-    image = make_image(tmp_path / "image", size_bytes=MIB, fs=None)
+    image = make_image(tmp_path / f"{new_id()}.img", size_bytes=MIB, fs=None)
     before = _own_folders()
     with loops.attached(image) as device, pytest.raises(MountError) as caught, loops.mounted(device):
         pass

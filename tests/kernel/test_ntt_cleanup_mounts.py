@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("place")
+
 
 def cleanup(*arguments: str | os.PathLike[str], root: Path) -> subprocess.CompletedProcess[str]:
     """Run it."""

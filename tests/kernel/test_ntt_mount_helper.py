@@ -15,6 +15,8 @@ from tests.support.media import by_losetup, is_bound, new_hash
 from tests.support.ntt_media import BUSY, DONE, ERROR, FILES, INTERRUPTED, MORE, USAGE, answer_of, mount_helper
 from tests.support.rig import mounted
 
+pytestmark = pytest.mark.usefixtures("place")
+
 
 def test_a_whole_disk_is_mounted_at_its_hash(tmp_path: Path, root: Path) -> None:
     """The answer is ntt-mount-helper's; the image is as it was; again, the same answer; then all of it goes."""

@@ -17,7 +17,7 @@ from tests.support import oracle, rawloop, tables
 from tests.support.forked import elsewhere, forks
 from tests.support.interrupts import PACKAGE, interrupt
 from tests.support.kernels import PinnedKernel
-from tests.support.media import by_losetup, is_bound, new_image
+from tests.support.media import by_losetup, is_bound, new_image, partitions_left
 from tests.support.rawloop import Flag, Status, clear_as_only_opener
 from tests.support.rig import private_number
 
@@ -32,12 +32,6 @@ MIB = 1024 * 1024
 MANY = 60
 #: One in so many points is interrupted: each takes a whole attach.
 STRIDE = 3
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
 
 
 @pytest.fixture
@@ -56,7 +50,7 @@ def test_none_is_left_by_a_block(loops: Loops, image: Path) -> None:
     """Scoped: they go with the device, at its last close."""
     with loops.attached(image) as device:
         assert _numbers(device) == [1, 2, 3]
-    assert oracle.partition_nodes(str(device)) == []
+    assert partitions_left(device) == []
 
 
 @pytest.mark.parametrize("writable", [False, True])
@@ -65,7 +59,7 @@ def test_none_is_left_by_a_release(loops: Loops, image: Path, *, writable: bool)
     device = loops.attach_kept(image, writable=writable)
     assert _numbers(device) == [1, 2, 3]
     loops.release(device)
-    assert oracle.partition_nodes(str(device)) == []
+    assert partitions_left(device) == []
 
 
 def _be_killed(loops: Loops, image: Path, say: Callable[[object], None]) -> NoReturn:
@@ -94,7 +88,7 @@ def test_one_that_is_held_open_keeps_them_all(loops: Loops, image: Path) -> None
             loops.release(device, timeout=0.1)
         assert _numbers(device) == [1, 2, 3]
     loops.release(device)
-    assert oracle.partition_nodes(str(device)) == []
+    assert partitions_left(device) == []
 
 
 def test_processes_that_read_at_once_all_see_them(loops: Loops, tmp_path: Path) -> None:
@@ -218,4 +212,4 @@ def test_foreign_partitions_without_partscan_go_with_the_release(loops: Loops, i
     oracle.run("partx", "--add", device)
     assert len(oracle.partition_nodes(device)) == 3
     loops.release_all(image)
-    assert oracle.partition_nodes(device) == []
+    assert partitions_left(device) == []

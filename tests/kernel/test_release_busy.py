@@ -106,12 +106,6 @@ HOLDERS = [
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def image(tmp_path: Path) -> Path:
     """An image with a file system, and another one at 1 MiB."""
     path = make_image(tmp_path / f"{new_hash()}.img", size_bytes=4 * MIB, files={"f": b"x"})

@@ -25,12 +25,6 @@ MIB = 1024 * 1024
 WRITTEN = b"W" * MIB
 
 
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
 def _write(device: str) -> None:
     with rawloop.opened(device, os.O_WRONLY) as descriptor:
         assert os.pwrite(descriptor, WRITTEN, 0) == MIB

@@ -8,9 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-import pytest
-
-from ntt_loops import Loops
 from tests.support import oracle, rawloop
 from tests.support.forked import forks
 from tests.support.holding import reader
@@ -21,14 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ntt_loops import Loops
+
 #: A look at the processes takes milliseconds; one that hangs is ended after this.
 HANGS_SECONDS = 120.0
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
 
 
 def _open_below_long_folders(folder: Path, say: Callable[[object], None]) -> None:

@@ -11,12 +11,14 @@ import pytest
 from ntt_loops import Loops
 from tests.support import oracle, rawloop
 from tests.support.kernels import PinnedKernel
-from tests.support.media import is_bound, new_hash, new_image
-from tests.support.rig import private_number
+from tests.support.media import is_bound, new_hash, new_id, new_image
+from tests.support.rig import filled, mounted, private_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pytest_mock import MockerFixture
 
     from ntt_loops import LoopDevice
 
@@ -143,3 +145,22 @@ def test_a_tag_is_compared_whole(tmp_path: Path) -> None:
     assert all(is_bound(device) for device in others)
     for device in others:
         loops.release(device)
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+def test_the_same_path_below_another_mount_is_another_image(
+    loops: Loops, tmp_path: Path, mocker: MockerFixture, *, hangs: bool
+) -> None:
+    """A device whose path is that of our image, but whose image lies below the mount, stays: on remote storage, too."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    covered = new_image(folder)
+    device = loops.attach_kept(covered, medium=new_id())
+    mocker.patch.object(PinnedKernel, "may_hang", lambda _, paths: [hangs] * len(paths))
+    with mounted("none", folder, "-t", "tmpfs"):
+        filled(covered)
+        assert rawloop.backing_file(device.number) == os.fsencode(covered)
+        assert loops.release_all(covered).released == ()
+        assert is_bound(device)
+    loops.release_all(covered)
+    assert not is_bound(device)

@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntt_loops import Loops
 from tests.support import rawloop
 from tests.support.media import by_losetup, is_bound, new_hash, new_id, new_image
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
+    from ntt_loops import Loops
 
 
 def _named(folder: Path, name: str) -> Path:

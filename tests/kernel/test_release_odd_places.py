@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ntt_loops import Loops
 from tests.support import oracle
 from tests.support.forked import elsewhere
 from tests.support.media import autoclear, by_losetup, is_bound, new_hash, new_image
@@ -20,7 +19,7 @@ from tests.support.served import served
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ntt_loops import LoopDevice
+    from ntt_loops import LoopDevice, Loops
 
 _WITHOUT_CONTROL = """
 mount -t tmpfs none /dev && cp -a "$3"/. /dev/ && exec "$1" -c '
@@ -34,12 +33,6 @@ import atexit, sys
 from ntt_loops import Loops
 atexit.register(lambda: print(len(Loops(sys.argv[1]).release_all(sys.argv[2]).released)))
 """
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
 
 
 def _release_without_control(device: LoopDevice, folder: Path, timeout: float) -> subprocess.CompletedProcess[str]:

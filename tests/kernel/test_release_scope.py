@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
-
-
-@pytest.fixture
 def two(tmp_path: Path) -> tuple[Path, Path]:
     """Two images of the same name, so of the same id, in two folders."""
     name = f"{new_id()}.img"

@@ -11,7 +11,7 @@ import pytest
 from ntt_loops import DeviceBusyError, Loops
 from tests.support import oracle, rawloop
 from tests.support.images import make_image
-from tests.support.media import autoclear, by_losetup, is_bound, new_hash
+from tests.support.media import autoclear, by_losetup, is_bound, new_hash, partitions_left
 from tests.support.needs import require_tool
 from tests.support.rig import mounted_elsewhere
 
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
 
 
 @pytest.fixture
@@ -112,7 +106,7 @@ def test_partitions(loops: Loops, image: Path, tmp_path: Path) -> None:
         _mount(f"{device}p{number}", tmp_path / f"mnt{number}")
     loops.release_all(disk.stem, unmount=True)
     assert not is_bound(device)
-    assert oracle.partition_nodes(str(device)) == []
+    assert partitions_left(device) == []
 
 
 def test_devices_of_losetup_and_any_mount_point(loops: Loops, image: Path, tmp_path: Path) -> None:

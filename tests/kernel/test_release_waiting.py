@@ -12,6 +12,7 @@ import pytest
 from ntt_loops import DeviceBusyError, Loops
 from ntt_loops._backoff import Deadline
 from tests.support import oracle, rawloop
+from tests.support.features import require_rundown
 from tests.support.forked import elsewhere, forks
 from tests.support.holding import reader, reader_for
 from tests.support.images import make_image
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 #: How long a holder here stays, and a deadline that it cannot reach.
 STAYS_SECONDS = 0.4
 TIMEOUT = 30.0
-
-
-@pytest.fixture
-def loops(tmp_path: Path) -> Loops:
-    """The library, with a ledger of this test's own."""
-    return Loops(tmp_path / "run")
 
 
 @pytest.fixture
@@ -128,10 +123,9 @@ def test_without_a_timeout_each_is_tried_once(tmp_path: Path, image: Path) -> No
 
 def test_a_detach_of_others_under_way_is_waited_for(loops: Loops, image: Path) -> None:
     """While another process's detach is under way the release waits; it is no success before sysfs says so."""
+    require_rundown()
     with rawloop.attach(image) as loop:
         rawloop.clear_as_only_opener(loop.held)
-        if not loop.is_attached():
-            pytest.skip("before Linux 6.11 a detach is done within the ioctl")
         with pytest.raises(DeviceBusyError) as caught:
             loops.release_all(image, timeout=0.1)
         assert [one.kind for one in caught.value.holders] == ["detaching"]

@@ -9,6 +9,7 @@ import pytest
 from ntt_loops import Loops
 from ntt_loops._medium import attempt
 from tests.support import oracle, rawloop
+from tests.support.features import require_rundown
 from tests.support.forked import forks
 from tests.support.holding import reader
 from tests.support.images import make_image
@@ -120,10 +121,9 @@ def test_a_block_of_a_living_process_stays(loops: Loops, image: Path) -> None:
 
 def test_a_detach_under_way_is_left_to_its_maker(loops: Loops, tmp_path: Path) -> None:
     """An orphan whose detach by others is under way is told so, and not waited for."""
+    require_rundown()
     image = new_image(tmp_path)
     with rawloop.attach(image) as loop:
         image.unlink()
         rawloop.clear_as_only_opener(loop.held)
-        if not loop.is_attached():
-            pytest.skip("before Linux 6.11 a detach is done within the ioctl")
         assert _kept(loops.sweep(system=True)) == [(str(loop.node), "detach under way", [])]

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.support.injection import Step
+
+#: The count of calls varies with the devices that others have on this machine: where they had more of them when the
+#: calls were listed, most points are never reached.
+PASSES = 3
+
 
 @pytest.mark.parametrize("signal", signals())
 @pytest.mark.parametrize("make", SCENARIOS)
@@ -22,15 +28,24 @@ def test_killed_at_every_step(
     make: Callable[[Path], Scenario], signal: str, tmp_path: Path, record: Callable[[str, int], None]
 ) -> None:
     """Wherever a signal ends it: the kernel frees the device, or release_all finds it; and the next run works."""
-    log = tmp_path / "strace"
-    points = points_of(make, tmp_path, log)
-    problems = []
-    reached = 0
-    for step in points:
-        scenario = make(tmp_path)
-        ended = killed_at(step, signal, scenario.work, log)
-        reached += ended.outcome != DONE  # the count of calls varies with what others do on this machine
-        problems += [f"{signal} at {step}: {what}" for what in judge.after(scenario)]
+    for _ in range(PASSES):
+        points, reached, problems = _killed(make, signal, tmp_path)
+        assert problems == []
+        if reached > len(points) / 2:
+            break
+    else:
+        pytest.fail(f"of {len(points)} points only {reached} were reached")
     record(f"{make.__name__}, {signal}", reached)
-    assert problems == []
-    assert reached > len(points) / 2
+
+
+def _killed(make: Callable[[Path], Scenario], signal: str, folder: Path) -> tuple[list[Step], int, list[str]]:
+    """Try each point; return them, how many were reached, and what was wrong."""
+    log = folder / "strace"
+    points = points_of(make, folder, log)
+    reached, problems = 0, []
+    for step in points:
+        scenario = make(folder)
+        ended = killed_at(step, signal, scenario.work, log)
+        reached += ended.outcome != DONE
+        problems += [f"{signal} at {step}: {what}" for what in judge.after(scenario)]
+    return points, reached, problems

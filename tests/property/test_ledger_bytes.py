@@ -167,6 +167,20 @@ def test_any_bytes_are_entries_or_set_aside_or_refused(text: bytes) -> None:
 
 
 @ANY
+@given(changes())
+def test_what_this_process_wrote_reads_as_in_any_other(history: list[Change]) -> None:
+    """Lines that are remembered, and the same lines parsed, are the same records."""
+    text = header() + b"".join(change.line() for change in history)
+    remembered = contents.read(text, MEDIUM, KERNEL.boot_id())
+    contents._remembered.clear()
+    contents.header.cache_clear()
+    parsed = contents.read(text, MEDIUM, KERNEL.boot_id())
+    assert remembered == parsed
+    assert parsed == contents.read(text, None, KERNEL.boot_id())
+    assert parsed.entries == after(history)
+
+
+@ANY
 @given(TEXTS)
 @example(header().replace(b":", b": ").rstrip(b"\n"))
 def test_what_is_whole_ends_with_a_line(text: bytes) -> None:

@@ -12,6 +12,7 @@ import select
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -75,7 +76,7 @@ def _run(work: Callable[[], object], log: Path, *options: str) -> Ended:
         with _traced(child, log, *options) as strace:
             os.close(gate)
             try:
-                outcome, message = child.hear()
+                outcome, message = child.hear()  # what it says, or where that was what failed, its result
             except EOFError:
                 outcome, message = None, "killed"
             child.wait()
@@ -83,10 +84,21 @@ def _run(work: Callable[[], object], log: Path, *options: str) -> Ended:
     return Ended(outcome, message)
 
 
-def _gated(work: Callable[[], object], reader: int, gate: int, _: object) -> tuple[str, str]:
-    """In the child: wait until it is traced, then do the work."""
+def _gated(work: Callable[[], object], reader: int, gate: int, say: Callable[[object], None]) -> tuple[str | None, str]:
+    """In the child: wait until it is traced, do the work, say what came of it.
+
+    The work may make fewer calls than when it was listed, since others use the machine; then it is our own write that
+    fails, or is interrupted. So it is made a second time: the result is said, and returned.
+    """
     os.close(gate)
     select.select([reader], [], [])  # no call that is ever injected: whether the tracer counts this one is a race
+    outcome = _outcome(work)
+    with suppress(OSError, KeyboardInterrupt):
+        say(outcome)
+    return outcome
+
+
+def _outcome(work: Callable[[], object]) -> tuple[str | None, str]:
     try:
         os.access(_BEGIN, os.F_OK)
         work()

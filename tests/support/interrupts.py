@@ -68,6 +68,7 @@ def _bytecode(code: CodeType) -> bytes:
 def interrupt(work: Callable[[], object], at: int, within: str = PACKAGE) -> bool:
     """Run a function, interrupt it at that point, and drop the exception; say whether it got that far."""
     tracer = Interrupter(at, within)
+    sys._getframe().f_trace_opcodes = True  # 3.12 traces bytecodes only if a frame asked for it before
     sys.settrace(tracer)
     try:
         work()

@@ -29,9 +29,9 @@ class FencedKernel(LinuxKernel):
         bound = self.look(number)
         return bound is not None and bound.backing_file.startswith(self._below)
 
-    def node(self, number: int, partition: int | None = None) -> Path:
+    def node(self, number: int, partition: int | None = None) -> str:
         """Return the node that was given, else that in /dev."""
-        return self._nodes.get(number) or super().node(number, partition)
+        return os.fspath(self._nodes.get(number) or super().node(number, partition))
 
 
 class QuickKernel(FencedKernel):
@@ -92,6 +92,7 @@ class PinnedKernel(LinuxKernel):
                 return number
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def node(self, number: int, partition: int | None = None) -> Path:
+    def node(self, number: int, partition: int | None = None) -> str:
         """Return the node that was given."""
-        return self._nodes[number] if partition is None and number in self._nodes else super().node(number, partition)
+        is_given = partition is None and number in self._nodes
+        return os.fspath(self._nodes[number]) if is_given else super().node(number, partition)

@@ -36,7 +36,7 @@ class Attached(str):
 
     __slots__ = ("diskseq",)
 
-    diskseq: int
+    diskseq: int | None
 
     def __new__(cls, device: str) -> Self:
         """Take a device that is bound now."""
@@ -59,6 +59,17 @@ def is_bound(device: Attached | LoopDevice) -> bool:
     """Whether that very attachment is there: on its number there may be somebody else's by now."""
     number = oracle.device_number(str(device))
     return rawloop.is_bound(number) and oracle.diskseq(number) == device.diskseq
+
+
+def partitions_left(device: Attached | LoopDevice) -> list[str]:
+    """Return the partitions on a device's number, none where that is somebody else's by now: those are theirs."""
+    number = oracle.device_number(str(device))
+    while True:
+        diskseq = oracle.diskseq(number)
+        found = oracle.partition_nodes(str(device))
+        is_theirs = rawloop.is_bound(number) and diskseq != device.diskseq
+        if oracle.diskseq(number) == diskseq:
+            return [] if is_theirs else found
 
 
 def leave_soon(attachment: LoopAttachment) -> None:

@@ -1,7 +1,8 @@
 """What a test needs of the machine, and whether it is skipped or fails without it.
 
 The environment variable NTT_LOOPS_REQUIRE is a comma-separated list: with ``kernel`` a test that needs root
-and loop devices fails where it would be skipped, with ``tools`` one that needs a system tool.
+and loop devices fails where it would be skipped, with ``tools`` one that needs a system tool, with ``features``
+one that needs a part of Linux that not every kernel has (``tests.support.features``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal, NoReturn
 
 import pytest
 
-Need = Literal["kernel", "tools"]
+Need = Literal["kernel", "tools", "features"]
 
 
 def is_required(need: Need) -> bool:

@@ -109,9 +109,10 @@ def is_bound(device: str) -> bool:
     return (BLOCK / Path(device).name / "loop").is_dir()
 
 
-def diskseq(number: int) -> int:
-    """Return the sequence number of a loop device, which every attach and detach changes."""
-    return int((BLOCK / f"loop{number}" / "diskseq").read_text())
+def diskseq(number: int) -> int | None:
+    """Return the sequence number of a loop device, which every attach and detach changes; None before Linux 5.15."""
+    attribute = BLOCK / f"loop{number}" / "diskseq"
+    return int(attribute.read_text()) if attribute.exists() else None
 
 
 def device_number(device: str) -> int:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECTOR_BYTES = 512
+#: What the kernel keeps of lo_file_name (F4).
+NAME_BYTES = 63
 #: Far longer than anything here takes on a busy machine.
 DEADLINE_SECONDS = 180.0
 
@@ -161,9 +163,14 @@ def _read_u64(fd: int, request: int) -> int:
     return answer[0]
 
 
-def diskseq(fd: int) -> int:
-    """BLKGETDISKSEQ; EINVAL or ENOTTY before 5.15."""
-    return _read_u64(fd, _BLKGETDISKSEQ)
+def diskseq(fd: int) -> int | None:
+    """BLKGETDISKSEQ; None where the kernel has none: EINVAL or ENOTTY before 5.15."""
+    try:
+        return _read_u64(fd, _BLKGETDISKSEQ)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTTY):
+            raise
+        return None
 
 
 def size_bytes(fd: int) -> int:
@@ -213,12 +220,6 @@ def partitions(number: int) -> list[int]:
     return sorted(int(path.read_bytes()) for path in found)
 
 
-def kernel_version() -> tuple[int, int]:
-    """Major and minor version of the running kernel."""
-    major, minor, *_ = os.uname().release.partition("-")[0].split(".")
-    return int(major), int(minor)
-
-
 def wait_until(holds: Callable[[], bool], what: str) -> None:
     """Ask again, with jitter, until `holds()`; AssertionError with `what` at the deadline."""
     deadline = time.monotonic() + DEADLINE_SECONDS
@@ -245,11 +246,15 @@ def clear_as_only_opener(fd: int) -> None:
 
 @dataclasses.dataclass
 class Attachment:
-    """One image on one device, known by its diskseq; before 5.15 (None) by the name in its status."""
+    """One image on one device, known by its diskseq; before 5.15 (None) by the name in its status, or the inode.
+
+    SET_STATUS64 changes the name, CHANGE_FD the inode.
+    """
 
     number: int
     node: Path
     name: bytes
+    inode: int
     diskseq: int | None
     fd: int | None
 
@@ -285,7 +290,8 @@ class Attachment:
 
     def _is_on(self, fd: int) -> bool:
         if self.diskseq is None:
-            return get_status(fd).file_name == self.name
+            status = get_status(fd)
+            return status.file_name == self.name[:NAME_BYTES] or status.inode == self.inode
         return diskseq(fd) == self.diskseq
 
     def _drop_partitions(self, fd: int) -> None:
@@ -301,15 +307,6 @@ def _detach_under_way() -> Iterator[None]:
     except OSError as error:
         if error.errno != errno.ENXIO:
             raise
-
-
-def _diskseq_if_known(fd: int) -> int | None:
-    try:
-        return diskseq(fd)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTTY):
-            raise
-        return None
 
 
 def _configured(path: Path, mode: int, image_fd: int, status: Status, sector_bytes: int) -> int | None:
@@ -354,7 +351,7 @@ def attach(  # noqa: PLR0913 - the ioctl has that many fields
         path = private_node or node(target)
         fd = _configured(path, mode, image_fd, wanted, sector_bytes)
         if fd is not None:
-            made.append(Attachment(target, path, wanted.file_name, _diskseq_if_known(fd), fd))
+            made.append(Attachment(target, path, wanted.file_name, os.fstat(image_fd).st_ino, diskseq(fd), fd))
         return fd is not None
 
     try:

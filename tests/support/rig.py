@@ -68,7 +68,7 @@ def private_number() -> Iterator[int]:
     try:
         yield made[0]
     finally:
-        rawloop.wait_until(lambda: _is_removed(made[0]), f"{rawloop.node(made[0])} is removed")
+        remove(made[0])
 
 
 @contextmanager
@@ -79,6 +79,11 @@ def hidden_number(node: Path) -> Iterator[int]:
         os.mknod(node, 0o060600, usual.stat().st_rdev)
         usual.unlink()
         yield number
+
+
+def remove(number: int) -> None:
+    """Remove a device as soon as nobody looks at it."""
+    rawloop.wait_until(lambda: _is_removed(number), f"{rawloop.node(number)} is removed")
 
 
 def _is_removed(number: int) -> bool:

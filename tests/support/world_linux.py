@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ntt_loops._kernel.linux import LinuxKernel
 from ntt_loops._kernel.values import SECTOR_BYTES
 from tests.support import guard, oracle, rawloop, tables
+from tests.support.features import has_diskseq, has_rundown
 from tests.support.images import make_image
 from tests.support.needs import find_tool, require_tool
 from tests.support.world import IMAGE_BYTES, Ability, Attached, Content, Elsewhere, Mounted, Place, Where, World
@@ -42,8 +43,8 @@ class LinuxWorld(World):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(LinuxKernel(), folder)
-        self.rundown = rawloop.kernel_version() >= (6, 11)
-        self.has_diskseq = rawloop.kernel_version() >= (5, 15)
+        self.rundown = has_rundown()
+        self.has_diskseq = has_diskseq()
         self._numbers: list[int] = []
 
     def end(self) -> None:

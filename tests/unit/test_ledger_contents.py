@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from ntt_loops._kernel import Process
-from ntt_loops._ledger import Record
+from ntt_loops._ledger import Record, contents
 from ntt_loops._ledger.contents import Kind, attached, event, header, read
 
 MEDIUM = "536a"
@@ -141,3 +141,10 @@ def test_the_medium_can_be_found_out() -> None:
     """Of a shortened name the header tells the medium; of what cannot be read it is not known."""
     assert read(GOOD, None, BOOT).medium == MEDIUM
     assert read(b"x\n", None, BOOT).medium is None
+
+
+def test_no_more_lines_are_remembered_than_some_hundred() -> None:
+    """A process that attaches for months does not keep every line that it ever wrote."""
+    for number in range(3000):
+        attached(attrs.evolve(RECORD, number=number))
+    assert len(contents._remembered) <= 512

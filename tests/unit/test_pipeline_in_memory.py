@@ -76,7 +76,7 @@ import runpy, sys
 from unittest import mock
 from ntt_loops import SweepReport
 sys.path.insert(0, {str(PIPELINE.parents[1])!r})
-with mock.patch("examples.demo.orphans.sweep", return_value=SweepReport(dry_run=False)):
+with mock.patch("examples.demo.orphans.sweep_all", return_value=[SweepReport(dry_run=False)]):
     runpy.run_path({str(PIPELINE)!r}, run_name="__main__")
 """
 

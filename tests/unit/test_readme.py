@@ -110,7 +110,7 @@ def test_the_sweep_of_the_host_is_one_command(kernel: MemoryKernel, capsys: pyte
     before = kernel.bound_numbers()
     (words,) = [words for words in command_lines() if words[0] == "sweep"]
     assert main(words) == 0
-    would, keeps, total = capsys.readouterr().out.splitlines()
+    would, keeps, *_, total = capsys.readouterr().out.splitlines()
     assert would.startswith("would release /dev/loop")
     assert "orphan.img" in would
     assert "used.img: in use, reader (pid 4711)" in keeps
@@ -145,7 +145,9 @@ def test_links_lead_somewhere(document: Path) -> None:
 def test_files_that_are_named_exist(document: Path) -> None:
     """Every path of this repository in code style is one."""
     named = re.findall(r"`((?:src|tests|docs|examples)/[\w./-]+)`", document.read_text(encoding="utf-8"))
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    is_checkout = (ROOT / "src").exists()  # not where the package was installed from a wheel
+    there = [path for path in named if is_checkout or not path.startswith("src/")]
+    assert [path for path in there if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

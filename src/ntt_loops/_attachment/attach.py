@@ -20,7 +20,7 @@ from ntt_loops._attachment.unavailable import attach_error, no_free_device
 from ntt_loops._backoff import Deadline, NotYet, retry
 from ntt_loops._kernel import LoopConfig, NoNodeError
 from ntt_loops._ledger import Record, Tag, new_nonce, token_of
-from ntt_loops.errors import AttachError, LedgerError, NttLoopsError
+from ntt_loops.errors import AttachError, NttLoopsError
 
 if TYPE_CHECKING:
     from ntt_loops._kernel import Handle, Kernel
@@ -70,15 +70,12 @@ class Attacher:
         with self._ledger.locked(self._request.medium, deadline) as book:
             if book.problem is not None:
                 raise book.problem
-            tag = Tag(
-                self._registry(),
-                self._request.lifetime == "kept",
-                new_nonce(),
-                token_of(self._request.medium),
-            )
+            kept = self._request.lifetime == "kept"
+            tag = Tag(book.registry, kept, new_nonce(), token_of(self._request.medium))
             try:
-                self._bind(self._number(deadline), bytes(tag))
-                binding = self._binding(self._handle, tag)
+                config = self._config(bytes(tag))
+                self._bind(self._number(deadline), config)
+                binding = self._binding(self._handle, config, tag.nonce)
                 if self._request.writable:
                     overlap.warn(self._kernel, self._request.medium, binding.record)
                 book.add(binding.record)
@@ -88,13 +85,6 @@ class Attacher:
                     raise self._error(error) from error
                 raise
             return binding
-
-    def _registry(self) -> str:
-        registry = self._ledger.registry()
-        if registry is None:
-            message = f"the ledger folder {self._ledger.run_dir} went away"
-            raise LedgerError(message, medium=self._request.medium, path=self._ledger.run_dir)
-        return registry
 
     def _error(self, error: OSError) -> AttachError:
         return attach_error(error, self._kernel, self._request.medium, self._request.image.path)
@@ -109,7 +99,7 @@ class Attacher:
             raise NotYet
         return number
 
-    def _bind(self, number: int, tag: bytes) -> None:
+    def _bind(self, number: int, config: LoopConfig) -> None:
         """Bind a read-only descriptor of a device; NotYet where somebody was faster.
 
         A device that did not take our CONFIGURE is never cleared: it may be the winner's (F3). The descriptor is in the
@@ -121,7 +111,7 @@ class Attacher:
             self._refuse(number, error)
         try:
             self._is_bound = None  # until the call returns, only the tag can tell
-            self._kernel.configure(self._handle, self._request.image.file, self._config(tag))
+            self._kernel.configure(self._handle, self._request.image.file, config)
             self._is_bound = True
         except OSError as error:
             self._is_bound = False
@@ -152,12 +142,11 @@ class Attacher:
         self._last_errno = error.errno or errno.EBUSY
         raise NotYet from error
 
-    def _binding(self, handle: Handle, tag: Tag) -> Binding:
+    def _binding(self, handle: Handle, asked: LoopConfig, nonce: str) -> Binding:
         """Read back what the kernel did: 5.8.0 ignored the size limit and PARTSCAN (F2)."""
         request, kernel = self._request, self._kernel
         status = kernel.get_status(handle)
         size_bytes = kernel.get_size_bytes(handle)
-        asked = self._config(bytes(tag))
         wrong = [
             name
             for name in ("name", "read_only", "autoclear", "partscan", "offset_bytes", "size_limit_bytes")
@@ -174,15 +163,15 @@ class Attacher:
             )
             node = kernel.node(status.number)
             raise AttachError(message, medium=request.medium, device=node, image=request.image.path)
-        record = self._record(status.number, kernel.get_diskseq(handle), tag)
+        record = self._record(status.number, kernel.get_diskseq(handle), nonce)
         return Binding(handle, self._device(record, size_bytes), record)
 
-    def _record(self, number: int, diskseq: int | None, tag: Tag) -> Record:
+    def _record(self, number: int, diskseq: int | None, nonce: str) -> Record:
         image, extent = self._request.image, self._request.extent
         return Record(
             number=number,
             diskseq=diskseq,
-            nonce=tag.nonce,
+            nonce=nonce,
             image=image.backing_file,
             dev=image.dev,
             inode=image.inode,
@@ -192,6 +181,7 @@ class Attacher:
             owner=self._kernel.process(),
             time=time.time(),
             uptime=self._kernel.uptime(),
+            image_bytes=image.file_bytes,
         )
 
     def _device(self, record: Record, size_bytes: int) -> LoopDevice:

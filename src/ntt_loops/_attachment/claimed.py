@@ -111,39 +111,43 @@ class Claimed:
             return error
         return None
 
-    def disarm(self, handle: Handle, flags: LoopFlags) -> None:
-        """Put AUTOCLEAR back as it was found, or clear it (F12)."""
+    def disarm(self, handle: Handle, flags: LoopFlags) -> bool:
+        """Put AUTOCLEAR back as it was found, or clear it (F12); return whether the device stays."""
         if flags.autoclear and not self.disarms:
-            return
+            return True
         try:
             self.kernel.set_autoclear(handle, on=False, within=self.within)
         except StuckError:
             raise
         except OSError as error:
+            if error.errno == errno.ENXIO:  # the last CLR_FD took after all
+                return False
             # EBUSY: a newer kernel, and somebody has claimed it since (F53). Else storage that is dead.
-            if error.errno == errno.EBUSY or (self.within is not None and error.errno != errno.ENXIO):
-                node = self.kernel.node(self.identity.number)
-                logger.warning("%s stays armed: it goes with its last user", node, extra={"device": str(node)})
-            elif error.errno != errno.ENXIO:  # ENXIO: the last CLR_FD took after all
+            if error.errno != errno.EBUSY and self.within is None:
                 raise
+            node = self.kernel.node(self.identity.number)
+            logger.warning("%s stays armed: it goes with its last user", node, extra={"device": str(node)})
+        return True
 
-    def disarm_again(self, flags: LoopFlags) -> None:
-        """Disarm a device that outlived its close; through a plain descriptor where somebody has claimed it by now."""
+    def disarm_again(self, flags: LoopFlags) -> bool:
+        """Disarm a device that outlived its close; return whether it stays.
+
+        That is done through a plain descriptor where somebody has claimed it by now.
+        """
         for exclusive in (True, False):
             try:
                 handle = self.kernel.open(self.identity.number, exclusive=exclusive)
             except OSError as error:
-                if error.errno in (errno.ENXIO, errno.ENOENT):
-                    return
+                if error.errno in (errno.ENXIO, errno.ENOENT):  # ENXIO: its detach is under way, or done (F35)
+                    return error.errno == errno.ENOENT
                 if error.errno != errno.EBUSY or not exclusive:
                     raise
                 continue
             try:
-                if self.flags(handle) is not None:
-                    self.disarm(handle, flags)
+                return self.flags(handle) is not None and self.disarm(handle, flags)
             finally:
                 self.close(handle)
-            return
+        return True
 
     def close(self, handle: Handle) -> None:
         """Close a descriptor, which may be the last one."""

@@ -144,9 +144,12 @@ class Detacher:
             second.close()
             self._device.close(claim)
 
+        stays = True
+
         def disarm() -> None:
+            nonlocal stays
             close()
-            self._device.disarm_again(flags)
+            stays = self._device.disarm_again(flags)
 
         undo = Surely(disarm)
         with undo, undo:
@@ -154,8 +157,8 @@ class Detacher:
             close()
             outcome = self._verdict(Outcome.BUSY)
             undo.is_needed = outcome is Outcome.BUSY
-        if outcome is Outcome.BUSY:
-            outcome = self._verdict(Outcome.BUSY)
+        if outcome is Outcome.BUSY:  # else its last other opener closed it, and what we armed goes: our doing, too
+            outcome = self._verdict(Outcome.BUSY if stays else Outcome.DETACHING)
         if outcome is Outcome.RELEASED:
             leftover.delete_unbound(self.kernel, self.identity.number, partitions, self.deadline)
         return outcome

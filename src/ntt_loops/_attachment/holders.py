@@ -107,9 +107,9 @@ def _nodes(kernel: Kernel, number: int) -> Iterator[tuple[int, _Node]]:
     """Yield the nodes of a device and its partitions by device number."""
     rdev = kernel.rdev(number)
     if rdev is not None:
-        yield rdev, _Node(number, os.fspath(kernel.node(number)))
+        yield rdev, _Node(number, kernel.node(number))
     for one in kernel.partitions(number):
-        yield one.rdev, _Node(number, os.fspath(kernel.node(number, one.number)))
+        yield one.rdev, _Node(number, kernel.node(number, one.number))
 
 
 def _of_mount(mount: Mount, node: str) -> Holder:
@@ -126,7 +126,7 @@ def _of_swap(path: bytes, node: str) -> Holder:
 
 
 def _of_stacked(kernel: Kernel, number: int, name: str, own_name: str) -> Holder:
-    node = os.fspath(kernel.node(number))
+    node = kernel.node(number)
     if name.startswith("dm-"):
         return Holder(node, "dm", None, "", own_name, f"dmsetup remove {shlex.quote(own_name)}")
     if name.startswith("md"):
@@ -135,7 +135,7 @@ def _of_stacked(kernel: Kernel, number: int, name: str, own_name: str) -> Holder
 
 
 def _of_loop(kernel: Kernel, other: int, node: str) -> Holder:
-    above = os.fspath(kernel.node(other))
+    above = kernel.node(other)
     return Holder(node, "loop", None, "", above, f"losetup -d {above}")
 
 
@@ -147,7 +147,7 @@ def _of_opener(opener: Opener, node: str, what: str) -> Holder:
 
 def owner_holder(kernel: Kernel, number: int, owner: Process) -> Holder:
     """Return the holder that stands for the living owner of a scoped device."""
-    node = os.fspath(kernel.node(number))
+    node = kernel.node(number)
     hint = f"its 'with' block has not ended: wait for it, or stop it with kill {owner.pid}"
     return Holder(node, "owner", owner.pid, kernel.command(owner.pid), "", hint)
 
@@ -163,7 +163,7 @@ _WITHOUT_A_PROCESS: dict[Kind, str] = {
 
 def other_holder(kernel: Kernel, number: int, kind: Kind, where: str = "") -> Holder:
     """Return a holder that no process stands for."""
-    return Holder(os.fspath(kernel.node(number)), kind, None, "", where, _WITHOUT_A_PROCESS[kind])
+    return Holder(kernel.node(number), kind, None, "", where, _WITHOUT_A_PROCESS[kind])
 
 
 def say(holders: Iterable[Holder]) -> str:

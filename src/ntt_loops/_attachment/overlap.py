@@ -25,7 +25,7 @@ def warn(kernel: Kernel, medium: str, new: Record) -> None:
                 kernel.node(new.number),
                 kernel.node(number),
                 os.fsdecode(new.image),
-                extra={"medium": medium, "device": os.fspath(kernel.node(new.number)), "other": number},
+                extra={"medium": medium, "device": kernel.node(new.number), "other": number},
             )
 
 

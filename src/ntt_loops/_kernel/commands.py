@@ -136,7 +136,9 @@ def _cut_table(device: io.FileIO, within: float) -> list[TableEntry]:
         ended = _run_on(device, [b"sfdisk", b"--json"], within, package="fdisk")
     except FileNotFoundError:
         return []
-    return [] if ended.status != 0 else _sfdisk_entries(json.loads(ended.output)["partitiontable"])
+    # It says before the table what it thinks of the links of a damaged extended partition.
+    begin = max(ended.output.find(b"{\n"), 0)
+    return [] if ended.status != 0 else _sfdisk_entries(json.loads(ended.output[begin:])["partitiontable"])
 
 
 def _sfdisk_entries(table: dict[str, Any]) -> list[TableEntry]:
@@ -164,6 +166,15 @@ def add_partitions(device: io.FileIO, first: int, last: int, *, within: float) -
             size_bytes = _EXTENDED_BYTES if entry.is_extended else entry.size_bytes
             place = (entry.number, entry.start_bytes // SECTOR_BYTES, size_bytes // SECTOR_BYTES)
             _run_on(device, [b"addpart"], within, package="util-linux", after=[b"%d" % one for one in place])
+
+
+def version(path: str, *, within: float) -> str:
+    """Return the first line that a program has to say of its version; empty where it does not."""
+    with contextlib.suppress(OSError):
+        ended = _run([os.fsencode(path), b"--version"], within, package="")
+        said = (os.fsdecode(ended.output) or ended.text).strip().splitlines()
+        return " ".join(said[0].partition("(")[0].split()) if said else ""
+    return ""
 
 
 def _partx(device: io.FileIO, *options: bytes, within: float) -> Ended:

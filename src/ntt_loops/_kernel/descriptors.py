@@ -19,8 +19,11 @@ import threading
 import weakref
 from itertools import starmap
 
+#: Held from a copy's birth until it is registered, and while a child is forked off.
 _lock = threading.RLock()
-_descriptors: weakref.WeakSet[io.FileIO] = weakref.WeakSet()
+#: Weak references, each of which takes itself out of the set when its descriptor is collected: a WeakSet does the same
+#: in Python code, at ten times the cost.
+_descriptors: set[weakref.ref[io.FileIO]] = set()
 #: What is being opened now. The lock is not held meanwhile: an open may hang, and must not stop threads or forks.
 _opening: list[str | bytes] = []
 #: Marks what is opened here: open(2) keeps this flag but gives it no meaning, and nobody else sets it on a file.
@@ -29,22 +32,20 @@ _MARK = os.O_ASYNC
 
 def open_descriptor(path: str | bytes | os.PathLike[str], flags: int, mode: int = 0o600) -> io.FileIO:
     """Open ``path`` with O_CLOEXEC and return a registered descriptor; ``os.read`` and the like go on its number."""
-    with _lock:
-        _opening.append(os.fspath(path))
+    path = os.fspath(path)
+    _opening.append(path)  # one step for other threads, and for a fork
     try:
         # map and starmap are C: between open(2) and the FileIO that owns the number no Python code runs.
         descriptor = next(map(io.FileIO, starmap(os.open, [(path, flags | os.O_CLOEXEC | _MARK, mode)])))
-        with _lock:
-            _descriptors.add(descriptor)
+        _register(descriptor)
     except IsADirectoryError as error:
         # FileIO refuses a directory without closing the number it was given, and names it as the error's file.
         if isinstance(error.filename, int):
             os.close(error.filename)
-        raise IsADirectoryError(error.errno, error.strerror, os.fspath(path)) from None
+        raise IsADirectoryError(error.errno, error.strerror, path) from None
     finally:
-        with _lock:
-            _opening.remove(os.fspath(path))
-    descriptor.name = os.fspath(path)
+        _opening.remove(path)
+    descriptor.name = path
     return descriptor
 
 
@@ -53,20 +54,27 @@ def above_stdio(descriptor: io.FileIO) -> io.FileIO:
     with _lock:
         copy = next(map(io.FileIO, starmap(fcntl.fcntl, [(descriptor.fileno(), fcntl.F_DUPFD_CLOEXEC, 3)])))
         copy.name = descriptor.name
-        _descriptors.add(copy)
+        _register(copy)
     return copy
 
 
 def open_numbers() -> list[int]:
     """Return the descriptor numbers that are open now, for tests of leaks."""
-    with _lock:
-        return sorted(one.fileno() for one in _descriptors if not one.closed)
+    return sorted(one.fileno() for one in _registered() if not one.closed)
+
+
+def _register(descriptor: io.FileIO) -> None:
+    _descriptors.add(weakref.ref(descriptor, _descriptors.discard))
+
+
+def _registered() -> list[io.FileIO]:
+    return [descriptor for reference in list(_descriptors) if (descriptor := reference()) is not None]
 
 
 def _close_in_child() -> None:
     global _lock  # noqa: PLW0603 - the parent's lock is held by a thread that does not exist here
     _lock = threading.RLock()
-    for descriptor in list(_descriptors):
+    for descriptor in _registered():
         descriptor.close()
     for number in _just_opened():
         os.close(number)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs
+from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs, this_machine
 from ntt_loops._kernel.descriptors import open_descriptor
 from ntt_loops._kernel.programs import Programs
 from ntt_loops._kernel.sight import Sight
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Sequence
 
+    from ntt_loops._kernel.machine import Machine
     from ntt_loops._kernel.protocol import Handle
     from ntt_loops._kernel.values import LoopConfig, LoopStatus, Process
 
@@ -75,7 +75,7 @@ class LinuxKernel(Sight, Programs):
         try:
             return open_descriptor(self.node(number), flags)
         except FileNotFoundError:
-            with private_nodes.borrowed(str(self.node(number)), f"loop{number}") as node:
+            with private_nodes.borrowed(self.node(number), f"loop{number}") as node:
                 return open_descriptor(node, flags)
 
     def configure(self, handle: Handle, image: io.FileIO, config: LoopConfig) -> None:
@@ -92,9 +92,9 @@ class LinuxKernel(Sight, Programs):
             with _file(self.open(number)) as device:
                 return ioctls.status_of(ioctls.get_status(device.fileno())), ioctls.get_diskseq(device.fileno())
         try:
-            return _status_by(str(self.node(number)), within)
+            return _status_by(self.node(number), within)
         except FileNotFoundError:
-            with private_nodes.borrowed(str(self.node(number)), f"loop{number}") as node:
+            with private_nodes.borrowed(self.node(number), f"loop{number}") as node:
                 return _status_by(node, within)
 
     def lock_detach(self) -> Handle | None:
@@ -139,6 +139,14 @@ class LinuxKernel(Sight, Programs):
         """BLKGETSIZE64."""
         return ioctls.get_size_bytes(_number_of(handle))
 
+    def read(self, handle: Handle, offset_bytes: int, size_bytes: int) -> bytes:
+        """pread(2)."""
+        return os.pread(_number_of(handle), size_bytes, offset_bytes)
+
+    def drop_cache(self, handle: Handle) -> None:
+        """posix_fadvise(2)."""
+        os.posix_fadvise(_number_of(handle), 0, 0, os.POSIX_FADV_DONTNEED)
+
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION."""
         ioctls.delete_partition(_number_of(handle), partition)
@@ -166,14 +174,18 @@ class LinuxKernel(Sight, Programs):
         """Look at the mountinfo of every other mount namespace."""
         return mountinfo.is_remote_elsewhere()
 
-    def node(self, number: int, partition: int | None = None) -> Path:
-        """Return /dev/loopN or /dev/loopNpM."""
-        return Path(f"/dev/loop{number}" if partition is None else f"/dev/loop{number}p{partition}")
+    def machine(self, run_dir: bytes) -> Machine:
+        """Look through /proc, /sys, /dev and /etc, and ask each program for its version."""
+        return this_machine.look(run_dir, LOOP_CONTROL)
 
-    def usable_node(self, number: int, partition: int | None = None) -> Path:
+    def node(self, number: int, partition: int | None = None) -> str:
+        """Return /dev/loopN or /dev/loopNpM."""
+        return f"/dev/loop{number}" if partition is None else f"/dev/loop{number}p{partition}"
+
+    def usable_node(self, number: int, partition: int | None = None) -> str:
         """Return the path of the node, or that of a private one."""
         name = f"loop{number}" if partition is None else f"loop{number}p{partition}"
-        return Path(private_nodes.usable(str(self.node(number, partition)), name))
+        return private_nodes.usable(self.node(number, partition), name)
 
     def remove_stale_nodes(self) -> None:
         """Look through the folder of the private nodes, if there is one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import re
 from typing import NamedTuple
@@ -52,11 +53,17 @@ def read(pid: int | str) -> list[Line]:
     """Return the mounts of a process's namespace, in the order they were made; none where the process is gone."""
     try:
         with open(f"/proc/{pid}/mountinfo", "rb") as table:
-            return [parse(line) for line in table]
+            return list(_lines(table.read()))
     except OSError as error:
         if processes.is_hidden(error) or error.errno == errno.EINVAL:  # EINVAL: the process is just ending
             return []
         raise
+
+
+@functools.lru_cache(maxsize=4)
+def _lines(text: bytes) -> tuple[Line, ...]:
+    """Read a whole table; a sweep asks for each medium, and it is nearly always the very same."""
+    return tuple(parse(line) for line in text.split(b"\n") if line)
 
 
 def parse(line: bytes) -> Line:
@@ -169,7 +176,13 @@ class Namespaces:
 
 
 def may_hang(path: bytes, lines: list[Line]) -> bool:
-    """Tell whether an absolute path lies on storage that may never answer (F21); touches nothing.
+    """Tell whether an absolute path lies on storage that may never answer (F21); touches nothing."""
+    found = mount_of(path, lines)
+    return found is None or found.fstype not in LOCAL_FSTYPES
+
+
+def mount_of(path: bytes, lines: list[Line]) -> Line | None:
+    """Return the mount that an absolute path lies on; touches nothing.
 
     The longest mount point that is a prefix decides, of two mounts on one point the later.
     """
@@ -180,7 +193,7 @@ def may_hang(path: bytes, lines: list[Line]) -> bool:
             best is None or len(line.mount_point) >= len(best.mount_point)
         ):
             best = line
-    return best is None or best.fstype not in LOCAL_FSTYPES
+    return best
 
 
 def devices(pid: int) -> list[tuple[bytes, int | None]]:

@@ -70,6 +70,8 @@ def borrowed(usual: str, name: str) -> Iterator[str]:
 
 def remove_stale() -> None:
     """Remove the nodes of attachments that ended, whoever has their numbers by now."""
+    if not os.access(FOLDER, os.F_OK):  # as on nearly every machine, at each attach and exit
+        return
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         for name in os.listdir(FOLDER):
             if _is_stale(f"{FOLDER}/{name}", name):

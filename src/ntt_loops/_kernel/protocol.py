@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from ntt_loops._kernel.machine import Machine
     from ntt_loops._kernel.values import (
         BoundDevice,
         LoopConfig,
@@ -115,6 +116,12 @@ class Kernel(Protocol):
     def get_size_bytes(self, handle: Handle) -> int:
         """BLKGETSIZE64."""
 
+    def read(self, handle: Handle, offset_bytes: int, size_bytes: int) -> bytes:
+        """Read what the device shows there; less where it ends. On dead storage it may never return (F21)."""
+
+    def drop_cache(self, handle: Handle) -> None:
+        """Let go of what is cached of the device itself, so that the next read asks its image's file system again."""
+
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION; works also after a CLR_FD that took (F37)."""
 
@@ -212,10 +219,10 @@ class Kernel(Protocol):
     def is_remote_elsewhere(self) -> bool:
         """Whether another mount namespace has storage that may hang: then no path tells what an image lies on (F49)."""
 
-    def node(self, number: int, partition: int | None = None) -> os.PathLike[str]:
+    def node(self, number: int, partition: int | None = None) -> str:
         """Return the path that the node has in /dev: a name, whether or not something is there."""
 
-    def usable_node(self, number: int, partition: int | None = None) -> os.PathLike[str]:
+    def usable_node(self, number: int, partition: int | None = None) -> str:
         """Return a path that programs can open: where /dev lacks it, a private node that is made now (F33).
 
         NoNodeError where it cannot be made.
@@ -223,6 +230,12 @@ class Kernel(Protocol):
 
     def remove_stale_nodes(self) -> None:
         """Remove the private nodes of devices that are not bound any more."""
+
+    def machine(self, run_dir: bytes) -> Machine:
+        """Return what this machine has; the ledger folder is to be at that absolute path."""
+
+    def number_limit(self) -> int:
+        """Return how many loop devices there can be."""
 
     def surroundings(self) -> Surroundings:
         """Return what this process has, for the words of an error."""

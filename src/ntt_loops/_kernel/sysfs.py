@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-from operator import methodcaller
 from typing import Final
 
 from ntt_loops._kernel.values import SECTOR_BYTES, BoundDevice, LoopFlags, PartitionNode
@@ -132,9 +131,10 @@ def rdev_at(folder: str) -> int | None:
 def partitions(number: int) -> list[PartitionNode]:
     """Return the partitions that the kernel has, by number."""
     disk = f"loop{number}"
-    # In C: each attach looks here, among forty names, and mostly finds none.
-    own = filter(methodcaller("startswith", f"{disk}p"), names(f"{BLOCK}/{disk}"))
-    found = [_partition(disk, name) for name in own]
+    beside = names(f"{BLOCK}/{disk}")
+    if f"{disk}p" not in "/".join(beside):  # each attach looks here, among forty names, and mostly finds none
+        return []
+    found = [_partition(disk, name) for name in beside if name.startswith(f"{disk}p")]
     return sorted((one for one in found if one is not None), key=lambda one: one.number)
 
 

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ntt_loops._kernel import flock
@@ -20,7 +21,6 @@ from ntt_loops.errors import LedgerError
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterable
-    from pathlib import Path
     from types import TracebackType
 
     from ntt_loops._ledger.record import Key, Record
@@ -29,6 +29,8 @@ logger = logging.getLogger("ntt_loops")
 
 #: A file with this many lines, and four times as many as it has entries, is written anew when it is closed.
 _MANY_LINES = 512
+#: A ledger is mostly of some hundred bytes.
+_CHUNK_BYTES = 65536
 
 
 class Book:
@@ -36,14 +38,18 @@ class Book:
 
     Attributes:
         medium: Whose they are.
+        registry: What the tags of this folder's attachments carry.
         entries: What is attached by the record, by key.
         forgotten: Records of another boot, where the file held such.
         set_aside: Where a corrupt file was moved to.
         problem: Why nothing can be written, else None.
     """
 
-    def __init__(self, file: io.FileIO, path: Path, medium: str, boot_id: str, *, refused: int) -> None:
+    def __init__(  # noqa: PLR0913 - what its opener found out about it
+        self, file: io.FileIO, path: str, medium: str, boot_id: str, *, registry: str, refused: int
+    ) -> None:
         self.medium = medium
+        self.registry = registry
         self.path = path
         self.set_aside: Path | None = None
         self.problem: LedgerError | None = None
@@ -75,7 +81,8 @@ class Book:
         """Put an attachment on record; LedgerError when it cannot be written, and then it is not."""
         if not self.entries:  # the lines of what was removed are not to be read again: the file begins anew
             self._whole_bytes = 0
-        self._append(contents.attached(record))
+        head = contents.header(self.medium, self._boot_id) if self._whole_bytes == 0 else b""
+        self._write(head + contents.attached(record))
         self.entries[record.key] = record
 
     def restore(self, records: Iterable[Record]) -> None:
@@ -94,20 +101,19 @@ class Book:
         if key not in self.entries:
             return
         if len(self.entries) > 1 or self.problem is not None:
-            self._append(contents.event("detached", key))
+            self._write(contents.event("detached", key))
         del self.entries[key]
 
     def disown(self, key: Key) -> None:
         """Record that the owner of a scoped attachment has let it go, though it is still bound."""
         if key in self.entries:
-            self._append(contents.event("disowned", key))
+            self._write(contents.event("disowned", key))
             contents.disown(self.entries, key)
 
-    def _append(self, line: bytes) -> None:
+    def _write(self, data: bytes) -> None:
+        """Append to what is whole."""
         if self.problem is not None:
             raise self.problem
-        head = contents.header(self.medium, self._boot_id) if self._whole_bytes == 0 else b""
-        data = head + line
         try:
             self._cut()
             self._size += os.write(self._file.fileno(), data)
@@ -138,7 +144,7 @@ class Book:
             flock.unlock(self._file.fileno())
             self._file.close()
 
-    def set_aside_as(self, path: Path) -> None:
+    def set_aside_as(self, path: str) -> None:
         """Move the file to another name and let it go; the next opener makes a new one."""
         try:
             os.rename(self.path, path)
@@ -167,7 +173,7 @@ class Book:
         """Replace a file of mostly past events; whoever waits for this lock finds another inode and opens that."""
         text = contents.header(self.medium, self._boot_id)
         text += b"".join(map(contents.attached, self.entries.values()))
-        replacement = self.path.with_name(self.path.name + ".new")
+        replacement = Path(self.path + ".new")
         try:
             replacement.unlink(missing_ok=True)
             replacement.touch(mode=0o600, exist_ok=False)
@@ -185,7 +191,7 @@ class Book:
         )
 
 
-def is_at(file: io.FileIO, path: Path) -> bool:
+def is_at(file: io.FileIO, path: str) -> bool:
     """Whether an open file is the one of that name."""
     try:
         named = os.lstat(path)
@@ -195,9 +201,8 @@ def is_at(file: io.FileIO, path: Path) -> bool:
 
 
 def read_whole(file: io.FileIO) -> bytes:
-    """Return all bytes of a file."""
-    size = os.fstat(file.fileno()).st_size
-    text = b""
-    while chunk := os.pread(file.fileno(), size + 1, len(text)):
-        text += chunk
-    return text
+    """Return all bytes of a regular file."""
+    chunks = [os.pread(file.fileno(), _CHUNK_BYTES, 0)]
+    while len(chunks[-1]) == _CHUNK_BYTES:  # a short one is the last
+        chunks.append(os.pread(file.fileno(), _CHUNK_BYTES, len(chunks) * _CHUNK_BYTES))
+    return b"".join(chunks)

@@ -13,6 +13,7 @@ Any bytes read as exactly one of: good, another boot's, of an unknown format, or
 from __future__ import annotations
 
 import enum
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: How our own first line begins, and so how one that was torn off while it was written does.
 _HEADER_START = b'{"ntt_loops_ledger":%d,' % FORMAT
+#: What lines of this very text say: nearly every one that is read was written or read here before. So many are
+#: remembered; when there are more, all are forgotten.
+_remembered: dict[bytes, Record] = {}
+_MOST_REMEMBERED = 512
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Kind(enum.Enum):
@@ -52,9 +58,10 @@ class Contents:
 
 def encode(line: dict[str, Any]) -> bytes:
     """Return a line; ASCII, so that a lone surrogate of a file name survives."""
-    return json.dumps(line, separators=(",", ":")).encode("ascii") + b"\n"
+    return _encoded(line).encode("ascii") + b"\n"
 
 
+@functools.lru_cache
 def header(medium: str, boot_id: str) -> bytes:
     """Return the first line."""
     return encode({"ntt_loops_ledger": FORMAT, "medium": medium, "boot_id": boot_id})
@@ -62,7 +69,15 @@ def header(medium: str, boot_id: str) -> bytes:
 
 def attached(record: Record) -> bytes:
     """Return the line that puts an attachment on record."""
-    return encode({"event": "attached", **record.to_line()})
+    line = encode({"event": "attached", **record.to_line()})
+    _remember(line[:-1], record)
+    return line
+
+
+def _remember(line: bytes, record: Record) -> None:
+    if len(_remembered) >= _MOST_REMEMBERED:
+        _remembered.clear()
+    _remembered[line] = record
 
 
 def event(name: str, key: Key) -> bytes:
@@ -76,48 +91,57 @@ def read(text: bytes, medium: str | None, boot_id: str) -> Contents:
     whole, newline, torn = text.rpartition(b"\n")
     if not newline and (torn.startswith(_HEADER_START) or _HEADER_START.startswith(torn)):
         return Contents(Kind.GOOD)
-    first, *rest = (whole if newline else text).split(b"\n")
+    first, *lines = (whole if newline else text).split(b"\n")
     try:
-        head = _object(first)
-        version = head.get("ntt_loops_ledger")
-        if type(version) is not int:
-            return Contents(Kind.CORRUPT)
-        if version != FORMAT:
-            return Contents(Kind.UNKNOWN_FORMAT)
+        kind, found = _head(first, medium, boot_id)
+        if kind is Kind.UNKNOWN_FORMAT:
+            return Contents(kind)
         if not newline:
             return Contents(Kind.CORRUPT)
-        return _read_format_1(head, rest, medium, boot_id, len(whole) + 1)
+        return Contents(kind, replay(lines), len(whole) + 1, len(lines), found)
     except (ValueError, RecursionError):  # RecursionError: a line of ten thousand brackets
         return Contents(Kind.CORRUPT)
 
 
-def _read_format_1(
-    head: dict[str, Any], lines: list[bytes], medium: str | None, boot_id: str, whole_bytes: int
-) -> Contents:
-    found = head.get("medium")
-    if not isinstance(found, str) or medium not in (None, found):
-        message = f"medium {found!r}"
+def _head(line: bytes, medium: str | None, boot_id: str) -> tuple[Kind, str | None]:
+    """Return what kind of file begins with that line, and whose it is; ValueError where it is no such line."""
+    if medium is not None and line + b"\n" == header(medium, boot_id):
+        return Kind.GOOD, medium
+    head = _object(line)
+    version, found = head.get("ntt_loops_ledger"), head.get("medium")
+    if type(version) is int and version != FORMAT:
+        return Kind.UNKNOWN_FORMAT, None
+    if type(version) is not int or not isinstance(found, str) or medium not in (None, found):
+        message = f"format {version!r}, medium {found!r}"
         raise ValueError(message)
-    kind = Kind.GOOD if head.get("boot_id") == boot_id else Kind.OTHER_BOOT
-    return Contents(kind, replay(map(_object, lines)), whole_bytes, len(lines), found)
+    return Kind.GOOD if head.get("boot_id") == boot_id else Kind.OTHER_BOOT, found
 
 
-def replay(lines: Iterable[dict[str, Any]]) -> dict[Key, Record]:
+def replay(lines: Iterable[bytes]) -> dict[Key, Record]:
     """Return what is still attached after these events; ValueError for one that is not known."""
     entries: dict[Key, Record] = {}
     for line in lines:
-        match line.get("event"):
-            case "attached":
-                record = record_of(line)
-                entries[record.key] = record
-            case "detached":
-                entries.pop(key_of(line), None)
-            case "disowned":
-                disown(entries, key_of(line))
-            case other:
-                message = f"event {other!r}"
-                raise ValueError(message)
+        record = _remembered.get(line)
+        if record is None:
+            _apply(_object(line), line, entries)
+        else:
+            entries[record.key] = record
     return entries
+
+
+def _apply(event: dict[str, Any], line: bytes, entries: dict[Key, Record]) -> None:
+    match event.get("event"):
+        case "attached":
+            record = record_of(event)
+            _remember(line, record)
+            entries[record.key] = record
+        case "detached":
+            entries.pop(key_of(event), None)
+        case "disowned":
+            disown(entries, key_of(event))
+        case other:
+            message = f"event {other!r}"
+            raise ValueError(message)
 
 
 def disown(entries: dict[Key, Record], key: Key) -> None:

@@ -37,6 +37,7 @@ class Ledger:
 
     def __init__(self, run_dir: str | os.PathLike[str], kernel: Kernel) -> None:
         self.run_dir = Path(run_dir)
+        self._path = str(self.run_dir)
         self._kernel = kernel
 
     def registry(self) -> str | None:
@@ -48,7 +49,10 @@ class Ledger:
         found = self._folder()
         if found is None:
             return None
-        return registry_of(self._kernel.boot_id(), found.st_dev, found.st_ino)
+        return self._registry_of(found)
+
+    def _registry_of(self, folder: os.stat_result) -> str:
+        return registry_of(self._kernel.boot_id(), folder.st_dev, folder.st_ino)
 
     def locked(self, medium: str, deadline: Deadline) -> Book:
         """Open the medium's file, made where there is none, under its lock.
@@ -65,16 +69,11 @@ class Ledger:
         book = self._locked(medium, deadline)
         book.set_aside = aside
         try:
-            self._rebuild(book)
+            book.restore(rebuild.from_tags(self._kernel, book.registry, book.medium))
         except BaseException:
             book.close()
             raise
         return book
-
-    def _rebuild(self, book: Book) -> None:
-        registry = self.registry()
-        if registry is not None:
-            book.restore(rebuild.from_tags(self._kernel, registry, book.medium))
 
     def locked_for_reading(self, medium: str, deadline: Deadline) -> Book:
         """Open the medium's file under its lock, and change nothing; FileNotFoundError where there is none."""
@@ -91,7 +90,7 @@ class Ledger:
         """Return the medium's records without the lock, for listings; what cannot be read or trusted is none."""
         try:
             self._folder()
-            with self.open_file(self._path(medium), os.O_RDONLY) as file:
+            with self.open_file(self._file_path(medium), os.O_RDONLY) as file:
                 found = contents.read(read_whole(file), medium, self._kernel.boot_id())
         except (FileNotFoundError, LedgerError):
             return ()
@@ -114,24 +113,27 @@ class Ledger:
     def _medium_inside(self, name: str) -> str | None:
         """Return the medium that a shortened name stands for, as its header says."""
         try:
-            with self.open_file(self.run_dir / name, os.O_RDONLY) as file:
+            with self.open_file(f"{self._path}/{name}", os.O_RDONLY) as file:
                 medium = contents.read(read_whole(file), None, self._kernel.boot_id()).medium
             return medium if medium is not None and names.file_name(medium) == name else None
         except (FileNotFoundError, LedgerError, UnicodeEncodeError):
             return None
 
-    def _path(self, medium: str) -> Path:
-        return self.run_dir / names.file_name(medium)
+    def _file_path(self, medium: str) -> str:
+        return f"{self._path}/{names.file_name(medium)}"
 
-    def ensure_folder(self) -> None:
-        """Make the folder where it is missing, and see that it can be trusted."""
-        if self._folder() is None:
-            self._check(self._make_folder())
+    def ensure_folder(self) -> os.stat_result:
+        """Make the folder where it is missing, see that it can be trusted, and return its status."""
+        found = self._folder()
+        if found is None:
+            found = self._make_folder()
+            self._check(found)
+        return found
 
     def _folder(self) -> os.stat_result | None:
         """Return the folder's status, None where it is missing; LedgerError where it is not to be trusted."""
         try:
-            found = os.lstat(self.run_dir)
+            found = os.lstat(self._path)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -143,7 +145,7 @@ class Ledger:
     def _make_folder(self) -> os.stat_result:
         try:
             self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return os.lstat(self.run_dir)
+            return os.lstat(self._path)
         except OSError as error:
             message = f"the ledger folder {self.run_dir} cannot be made: {error.strerror}"
             raise LedgerError(message, path=self.run_dir, errno=error.errno) from error
@@ -161,18 +163,20 @@ class Ledger:
         raise LedgerError(message, path=self.run_dir, errno=errno.EPERM)
 
     def _open_locked(self, medium: str, *, for_change: bool) -> Book:
-        path = self._path(medium)
-        if for_change:
-            self.ensure_folder()
+        path = self._file_path(medium)
+        folder = self.ensure_folder() if for_change else self._folder()
+        if folder is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         file, refused = self._open_for_change(path) if for_change else (self.open_file(path, os.O_RDONLY), errno.EROFS)
         try:
             _lock(file, path)
-            return Book(file, path, medium, self._kernel.boot_id(), refused=refused)
+            registry = self._registry_of(folder)
+            return Book(file, path, medium, self._kernel.boot_id(), registry=registry, refused=refused)
         except BaseException:
             file.close()
             raise
 
-    def _open_for_change(self, path: Path) -> tuple[io.FileIO, int]:
+    def _open_for_change(self, path: str) -> tuple[io.FileIO, int]:
         """Open for reading and writing, else for reading alone; return the errno of what was refused, 0 if nothing."""
         try:
             return self.open_file(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), 0
@@ -187,7 +191,7 @@ class Ledger:
         except FileNotFoundError:
             raise refused from None
 
-    def open_file(self, path: Path, flags: int) -> io.FileIO:
+    def open_file(self, path: str, flags: int) -> io.FileIO:
         """Open a file of the folder; FileNotFoundError where it is missing, LedgerError if it is not to be trusted."""
         try:
             file = open_descriptor(path, flags | _FLAGS)
@@ -203,7 +207,7 @@ class Ledger:
             raise
         return file
 
-    def _check_file(self, file: io.FileIO, path: Path) -> None:
+    def _check_file(self, file: io.FileIO, path: str) -> None:
         found = os.fstat(file.fileno())
         is_trusted = (
             stat.S_ISREG(found.st_mode)
@@ -216,23 +220,23 @@ class Ledger:
             raise LedgerError(message, path=path, errno=errno.EPERM)
 
     def _set_aside(self, book: Book) -> Path:
-        aside = book.path.with_name(f"{book.path.name}.aside-{time.time_ns():x}")
+        aside = f"{book.path}.aside-{time.time_ns():x}"
         book.set_aside_as(aside)
         logger.warning(
             "the ledger of medium %r could not be read; it was set aside as %s and made anew from the devices' tags",
             book.medium,
             aside,
-            extra={"medium": book.medium, "set_aside": str(aside)},
+            extra={"medium": book.medium, "set_aside": aside},
         )
-        return aside
+        return Path(aside)
 
     def _locked_elsewhere(self, medium: str) -> LedgerError:
-        path = self._path(medium)
+        path = self._file_path(medium)
         message = f"the ledger of medium {medium!r} ({path}) is locked by another process; try again"
         return LedgerError(message, medium=medium, path=path, errno=errno.EAGAIN)
 
 
-def _lock(file: io.FileIO, path: Path) -> None:
+def _lock(file: io.FileIO, path: str) -> None:
     """Take the lock of the file that has that name; NotYet where it is taken, or the file was removed or replaced."""
     if not flock.try_lock(file.fileno()):
         raise NotYet

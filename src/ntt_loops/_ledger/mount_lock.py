@@ -21,7 +21,6 @@ from ntt_loops.errors import MountTimeoutError
 if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
-    from pathlib import Path
 
     from ntt_loops._backoff import Deadline
     from ntt_loops._ledger.folder import Ledger
@@ -39,7 +38,7 @@ def mount_lock(ledger: Ledger, medium: str, deadline: Deadline) -> Iterator[None
         MountTimeoutError: Another process held it until the deadline.
         LedgerError: The folder or the file is not to be trusted, or cannot be made.
     """
-    path = ledger.run_dir / (file_name(medium).removesuffix(SUFFIX) + ".mount")
+    path = f"{ledger.run_dir}/{file_name(medium).removesuffix(SUFFIX)}.mount"
     attempt = 0
     while (file := _locked(ledger, path)) is None:
         if deadline.expired:
@@ -54,7 +53,7 @@ def mount_lock(ledger: Ledger, medium: str, deadline: Deadline) -> Iterator[None
         _let_go(file, path)
 
 
-def _locked(ledger: Ledger, path: Path) -> io.FileIO | None:
+def _locked(ledger: Ledger, path: str) -> io.FileIO | None:
     """Return the file of that name, locked; None where it is locked by another, or is not that file any more."""
     ledger.ensure_folder()
     try:
@@ -67,7 +66,7 @@ def _locked(ledger: Ledger, path: Path) -> io.FileIO | None:
     return None
 
 
-def _let_go(file: io.FileIO, path: Path) -> None:
+def _let_go(file: io.FileIO, path: str) -> None:
     """Remove the file under the lock; whoever waits for it finds that, and makes another."""
     try:
         if not file.closed and is_at(file, path):

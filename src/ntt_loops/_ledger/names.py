@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -14,6 +15,7 @@ _KEPT_OF_LONG = 160
 _DIGEST_MARK = "%%"
 
 
+@functools.lru_cache
 def file_name(medium: str) -> str:
     """Return the name of the medium's ledger file."""
     name = os.fsencode(medium)

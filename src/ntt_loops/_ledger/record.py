@@ -40,6 +40,8 @@ class Record:
     time: float = attrs.field(converter=_since_1970)
     #: Seconds since boot, for ages: the wall clock may be set back.
     uptime: float
+    #: The size of the image at the attach, None where it is not known: a device shows whole sectors of it only.
+    image_bytes: int | None = None
 
     @property
     def key(self) -> Key:
@@ -48,8 +50,23 @@ class Record:
 
     def to_line(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
-        owner = None if self.owner is None else attrs.asdict(self.owner)
-        return {**attrs.asdict(self, recurse=False), "image": os.fsdecode(self.image), "owner": owner}
+        owner = self.owner
+        return {
+            "number": self.number,
+            "diskseq": self.diskseq,
+            "nonce": self.nonce,
+            "image": os.fsdecode(self.image),
+            "dev": self.dev,
+            "inode": self.inode,
+            "offset_bytes": self.offset_bytes,
+            "size_limit_bytes": self.size_limit_bytes,
+            "lifetime": self.lifetime,
+            "owner": owner
+            and {"pid": owner.pid, "start_ticks": owner.start_ticks, "pid_namespace": owner.pid_namespace},
+            "time": self.time,
+            "uptime": self.uptime,
+            "image_bytes": self.image_bytes,
+        }
 
 
 def key_of(line: dict[str, Any]) -> Key:
@@ -78,6 +95,7 @@ def record_of(line: dict[str, Any]) -> Record:
         owner=_owner(line.get("owner")),
         time=_seconds(line, "time"),
         uptime=_seconds(line, "uptime"),
+        image_bytes=None if line.get("image_bytes") is None else _whole(line, "image_bytes"),
     )
 
 

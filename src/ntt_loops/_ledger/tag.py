@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -52,6 +53,7 @@ def new_nonce() -> str:
     return os.urandom(3).hex()
 
 
+@functools.lru_cache
 def token_of(medium: str) -> str:
     """Return what stands for a medium in its tags: its id where that fits, else a digest of it."""
     name = os.fsencode(medium)
@@ -60,6 +62,7 @@ def token_of(medium: str) -> str:
     return "~" + hashlib.sha256(name).hexdigest()[:32]
 
 
+@functools.lru_cache
 def registry_of(boot_id: str, dev: int, inode: int) -> str:
     """Return the eight hex digits that stand for one ledger folder in one boot."""
     return hashlib.sha256(f"{boot_id}:{dev}:{inode}".encode()).hexdigest()[:8]

@@ -60,11 +60,13 @@ class Medium:
         name: The medium's id.
         paths: The path that was given, absolute, as it is and with symlinks followed; empty for an id.
         inode: (dev, inode) of the file there; None where there is none.
+        unreachable: Why it could not be told whether there is one, and which.
     """
 
     name: str
     paths: frozenset[bytes] = frozenset()
     inode: tuple[int, int] | None = None
+    unreachable: OSError | None = None
 
     @property
     def is_one_file(self) -> bool:
@@ -75,8 +77,8 @@ class Medium:
 class Finder:
     """Tells the medium's devices from all others, look after look.
 
-    A device that was found stays found as long as it is bound: what it was found by - another device of the same image,
-    say - may be released before it.
+    A device that was found stays found as long as it is bound, and by what it was found first: that - another device of
+    the same image, say - may be released before it, and once it is known its own inode is that of a known one.
     """
 
     def __init__(self, kernel: Kernel, medium: Medium, survey: Survey) -> None:
@@ -92,16 +94,11 @@ class Finder:
         by_record = pair(devices, records)
         self._images |= {(record.image, (record.dev, record.inode)) for record in records}
         ways = self._of_the_file(devices) if self._medium.is_one_file else self._of_the_id(devices, by_record)
-        self._chosen = {
-            one.key: ways.get(one.number) or self._chosen[one.key]
-            for one in devices
-            if one.number in ways or one.key in self._chosen
-        }
-        return [
-            Candidate(one, self._chosen[one.key], by_record.get(one.number))
-            for one in devices
-            if one.key in self._chosen
-        ]
+        found = [(one, self._chosen.get(one.key) or ways.get(one.number)) for one in devices]
+        # One that says nothing but its path is judged anew once it has answered: a path alone is no reason to detach.
+        told = [(one.key, way) for one, way in found if one.status is not None or one.key in self._chosen]
+        self._chosen = {key: way for key, way in told if way is not None}
+        return [Candidate(one, way, by_record.get(one.number)) for one, way in found if way is not None]
 
     def left(self, devices: list[Seen], records: Sequence[Record]) -> list[Seen]:
         """Return the devices of the same id whose image is another file than the one that was named."""
@@ -145,6 +142,8 @@ class Finder:
         return "name" if is_hash(self._medium.name) and self._is_named(seen) else None
 
     def _inodes_in_place(self) -> set[tuple[int, int]]:
+        if not self._images:
+            return set()
         hangs = self._kernel.may_hang([path for path, _ in self._images])
         return {
             inode
@@ -206,33 +205,6 @@ def name_by_tag(ledger: Ledger, seen: Seen) -> str | None:
     named = medium_of(os.fsdecode(seen.path))
     media = media_of(ledger, seen.tag) or ([named] if token_of(named) == seen.tag.token else [])
     return media[0] if media else None
-
-
-class DeviceFinder:
-    """Finds the one attachment that was named."""
-
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
-    def candidates(self, devices: list[Seen], records: Sequence[Record]) -> list[Candidate]:
-        """Return it, while it is there."""
-        by_record = pair(devices, records)
-        return [Candidate(one, _way(one, by_record), by_record.get(one.number)) for one in devices if self._is_it(one)]
-
-    def left(self, devices: list[Seen], records: Sequence[Record]) -> list[Seen]:  # noqa: ARG002 - as Finder has it
-        """Return none: whatever else is attached was not asked for."""
-        return []
-
-    def _is_it(self, seen: Seen) -> bool:
-        if seen.number != self._identity.number or seen.bound.diskseq != self._identity.diskseq:
-            return False
-        return seen.status is None or self._identity.agrees(seen.status)
-
-
-def _way(seen: Seen, by_record: dict[int, Record]) -> FoundBy:
-    if seen.number in by_record:
-        return "ledger"
-    return "device" if seen.tag is None else "tag"
 
 
 def _file_id(kernel: Kernel, path: bytes) -> tuple[int, int] | None:

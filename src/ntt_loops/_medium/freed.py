@@ -1,4 +1,4 @@
-"""How many bytes a release gives back: those of a deleted image, at its last device (F22)."""
+"""How many bytes a release gives back: those of a deleted image, at its last device (F22); and what may be lost."""
 
 from __future__ import annotations
 
@@ -35,6 +35,15 @@ class Going:
         return self.candidate.seen.inode
 
 
+def not_written(kernel: Kernel, medium: str, going: Going, error: OSError) -> str:
+    """Say that the flush of a writable device failed."""
+    node, image = kernel.node(going.candidate.number), os.fsdecode(going.judged.path)
+    return (
+        f"what was written to {node} may not be in {image} (medium {medium}): {error.strerror}; "
+        "do not pack or unlink the image as it is"
+    )
+
+
 class Freed:
     """Adds up what was released."""
 
@@ -68,7 +77,7 @@ class Freed:
         )
 
     def _report(self, one: Going, freed_bytes: int) -> ReleasedDevice:
-        node = os.fspath(self._kernel.node(one.candidate.number))
+        node = self._kernel.node(one.candidate.number)
         image = Path(os.fsdecode(one.judged.path))
         return ReleasedDevice(node, image, one.candidate.found_by, freed_bytes)
 

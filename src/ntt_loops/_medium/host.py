@@ -10,6 +10,7 @@ import attrs
 from ntt_loops._attachment import Holder, find_holders_of, is_hash, medium_of
 from ntt_loops._medium.candidates import Candidate, Finder, Medium, OtherLedgers, name_by_tag
 from ntt_loops._medium.listing import AttachmentState, known_media, state_of
+from ntt_loops._medium.nearby import Nearby
 from ntt_loops._medium.survey import Survey
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ def _of_media(
 ) -> dict[int, tuple[str, Candidate]]:
     """Return, by number, the medium of each device; a record or a tag of its own says more than a common image."""
     found: dict[int, tuple[str, Candidate]] = {}
+    nearby = Nearby(devices)
     for name in media:
-        for one in Finder(kernel, Medium(name), survey).candidates(devices, ledger.peek(name)):
+        records = ledger.peek(name)
+        for one in Finder(kernel, Medium(name), survey).candidates(nearby.of(name, records), records):
             if one.number not in found or one.found_by in ("ledger", "tag"):
                 found[one.number] = (name, one)
     return found

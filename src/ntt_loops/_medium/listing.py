@@ -10,6 +10,7 @@ import attrs
 
 from ntt_loops._medium.candidates import Candidate, Finder, Medium, media_of
 from ntt_loops._medium.deletion import Deletion
+from ntt_loops._medium.nearby import Nearby
 from ntt_loops._medium.survey import Survey
 from ntt_loops._plain import fields_of
 
@@ -35,6 +36,7 @@ class AttachmentState:
         owner_is_alive: Whether that process lives; None where it cannot be told.
         age_seconds: How long ago it was attached, where that is on record.
         is_stuck: Whether its storage does not answer.
+        image_id: Device and inode number of its image: two deleted ones of one path are two. None where it is stuck.
     """
 
     device: str
@@ -47,6 +49,7 @@ class AttachmentState:
     owner_is_alive: bool | None
     age_seconds: float | None
     is_stuck: bool
+    image_id: tuple[int, int] | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""
@@ -72,9 +75,11 @@ def list_media(kernel: Kernel, ledger: Ledger, medium: str | None, deadline: Dea
     survey.probe()
     devices = survey.look()
     media = [medium] if medium is not None else known_media(ledger, registry, devices)
+    nearby = Nearby(devices)
     states = []
     for name in media:
-        found = Finder(kernel, Medium(name), survey).candidates(devices, ledger.peek(name))
+        records = ledger.peek(name)
+        found = Finder(kernel, Medium(name), survey).candidates(nearby.of(name, records), records)
         if found:
             states.append(MediumState(name, tuple(state_of(kernel, one, survey) for one in found)))
     return states
@@ -92,7 +97,7 @@ def state_of(kernel: Kernel, candidate: Candidate, survey: Survey) -> Attachment
     owner = None if record is None else record.owner
     judged = survey.judged(seen)
     return AttachmentState(
-        device=os.fspath(kernel.node(seen.number)),
+        device=kernel.node(seen.number),
         image=Path(os.fsdecode(judged.path or (record.image if record is not None else b""))),
         made_by=_made_by(candidate),
         is_deleted=None if judged.deletion is Deletion.UNKNOWN else judged.deletion is Deletion.DELETED,
@@ -102,6 +107,7 @@ def state_of(kernel: Kernel, candidate: Candidate, survey: Survey) -> Attachment
         owner_is_alive=None if owner is None else kernel.is_alive(owner),
         age_seconds=None if record is None else max(0.0, kernel.uptime() - record.uptime),
         is_stuck=seen.stuck,
+        image_id=seen.inode,
     )
 
 

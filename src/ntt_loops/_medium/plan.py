@@ -160,7 +160,7 @@ class Planner:
                 self._write(partial(book.remove, key))
 
     def _forgotten_record(self, medium: str, record: Record, *, is_other_boot: bool) -> ForgottenRecord:
-        node = os.fspath(self._kernel.node(record.number))
+        node = self._kernel.node(record.number)
         image = Path(os.fsdecode(record.image))
         return ForgottenRecord(medium, node, image, "another boot" if is_other_boot else "gone")
 
@@ -180,7 +180,7 @@ class Planner:
         if seen.tag.kept and self._deletion(seen) is Deletion.LIVING:
             record = record_of_tagged(self._kernel, seen.bound, seen.status, seen.tag)
             if self._scope.dry_run or book is None or self._write(partial(book.add, record)):
-                node = os.fspath(self._kernel.node(seen.number))
+                node = self._kernel.node(seen.number)
                 self.adopted.append(AdoptedDevice(medium, node, self._survey.image_of(seen)))
         self._plan_ours(Candidate(seen, "tag", record), medium)
 

@@ -70,7 +70,7 @@ class Records:
             self.problems.append(problem)
 
     def _gone_device(self, record: Record) -> GoneDevice:
-        return GoneDevice(os.fspath(self._kernel.node(record.number)), Path(os.fsdecode(record.image)))
+        return GoneDevice(self._kernel.node(record.number), Path(os.fsdecode(record.image)))
 
     def forget_gone(self, book: Book, devices: Sequence[Seen], survey: Survey, *, besides: Sequence[Going]) -> None:
         """Take off what is not among the devices that were just seen; ``besides`` are those that this call released."""

@@ -13,7 +13,7 @@ from ntt_loops._attachment.holders import other_holder, say
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
 from ntt_loops._medium.candidates import Finder, OtherLedgers
-from ntt_loops._medium.freed import Freed
+from ntt_loops._medium.freed import Freed, not_written
 from ntt_loops._medium.records import Records
 from ntt_loops._medium.reports import LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger
-    from ntt_loops._medium.candidates import Candidate, DeviceFinder, Medium
+    from ntt_loops._medium.candidates import Candidate, Medium
+    from ntt_loops._medium.device_finder import DeviceFinder
     from ntt_loops._medium.freed import Going
     from ntt_loops._medium.survey import Seen
 
@@ -43,7 +44,20 @@ def release_medium(
     survey = Survey(kernel, deadline)
     finder = Finder(kernel, medium, survey)
     work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
-    return work.run(is_bare_name=not medium.is_one_file)
+    report = work.run(is_bare_name=not medium.is_one_file)
+    if medium.unreachable is not None:
+        raise _nobody_can_tell(medium, medium.unreachable, report)
+    return report
+
+
+def _nobody_can_tell(medium: Medium, why: OSError, report: ReleaseReport) -> DeviceBusyError:
+    """Return the error for a file that cannot be asked for its inode: the devices of it may be bound by any path."""
+    paths = " or ".join(sorted(map(os.fsdecode, medium.paths)))
+    message = (
+        f"which devices have {paths} cannot be told, it is out of reach: {why.strerror or why}; "
+        "what could be told was released; keep the image and try again"
+    )
+    return DeviceBusyError(message, medium=medium.name, report=report)
 
 
 class Release:
@@ -79,15 +93,23 @@ class Release:
         self._write_errors: list[tuple[Going, OSError]] = []
 
     def run(self, *, is_bare_name: bool) -> ReleaseReport:
-        """Go round until a look finds nothing, or the deadline has passed; then say what is left.
+        """Go round until a look finds nothing, or the deadline has passed; then say what is left."""
+        try:
+            return self._rounds(is_bare_name=is_bare_name)
+        except ImageWriteError:
+            raise
+        except BaseException as other:
+            for going, error in self._write_errors:  # the kernel says it only once, so it must not be lost
+                other.add_note(not_written(self._kernel, self._name, going, error))
+            raise
 
-        Storage that may hang is asked after the first round, so that it does not keep the rest waiting.
-        """
+    def _rounds(self, *, is_bare_name: bool) -> ReleaseReport:
+        """Storage that may hang is asked after the first round, so that it does not keep the rest waiting."""
         attempt = looks_after_deadline = 0
         while True:
             candidates = self._look(checks_name=is_bare_name and attempt == 0)
             if not candidates:
-                if self._survey.probe():
+                if self._survey.probe(self._devices):
                     continue
                 return self._conclude({})
             ready = [one for one in candidates if one.seen.is_asked]
@@ -98,7 +120,7 @@ class Release:
             if looks_after_deadline == _LOOKS_AFTER_DEADLINE or (looks_after_deadline and busy):
                 return self._conclude(self._who_stays(busy))
             attempt += 1
-            self._survey.probe()
+            self._survey.probe(self._devices)
             if is_complete and len(busy) == len(candidates):
                 self._deadline.pause(attempt)
 
@@ -126,7 +148,7 @@ class Release:
             if book is not None:
                 self._records.forget_gone(book, devices, self._survey, besides=went)
             for one in self._finder.left(devices, records):
-                node = os.fspath(self._kernel.node(one.number))
+                node = self._kernel.node(one.number)
                 self._left[one.number] = LeftDevice(node, self._survey.image_of(one))
             if checks_name and not (found or records):
                 self._check_is_no_file()
@@ -231,10 +253,7 @@ class Release:
         if self._write_errors:
             going, error = self._write_errors[0]
             image = Path(os.fsdecode(going.judged.path))
-            message = (
-                f"what was written to {self._kernel.node(going.candidate.number)} may not be in {image} "
-                f"(medium {name}): {error.strerror}; do not pack or unlink the image as it is"
-            )
+            message = not_written(self._kernel, name, going, error)
             return ImageWriteError(
                 message, medium=name, image=image, errno=error.errno, report=report, holders=tuple(holders)
             )

@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import Identity, medium_of
-from ntt_loops._medium.candidates import DeviceFinder, name_by_tag
+from ntt_loops._medium.candidates import name_by_tag
+from ntt_loops._medium.device_finder import DeviceFinder
 from ntt_loops._medium.release import Release
 from ntt_loops._medium.reports import ReleaseReport
 from ntt_loops._medium.survey import Survey

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,14 +108,19 @@ class Survey:
         """Return the seconds that a call which may hang gets now."""
         return min(STUCK_SECONDS, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
 
-    def probe(self) -> bool:
-        """Ask those devices whose storage may hang, all at once; return whether anything new is known.
+    def probe(self, seen: Iterable[Seen] | None = None) -> bool:
+        """Ask those devices whose storage may hang, of all or of those seen; return whether anything new is known.
 
-        One that did not answer is not asked again. Whether an image is deleted is asked each time.
+        All at once. One that did not answer is not asked again. Whether an image is deleted is asked each time.
         """
-        hanging = [bound for bound, hangs in self._bound() if hangs]
+        if seen is None:
+            hanging = [bound for bound, hangs in self._bound() if hangs]
+        else:
+            hanging = [one.bound for one in seen if one.hangs and (one.judged or not one.is_asked)]
         if not hanging:
             return False
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - where nothing hangs nobody waits for it
+
         with ThreadPoolExecutor(min(len(hanging), _PROBES_AT_ONCE)) as pool:
             try:
                 answers = pool.map(self._probe_one, hanging)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from typing import TYPE_CHECKING
 
 import attrs
@@ -28,12 +27,12 @@ class Source:
     @property
     def node(self) -> str:
         """What it is called."""
-        return os.fspath(self.kernel.node(self.number, self.partition))
+        return self.kernel.node(self.number, self.partition)
 
     @property
     def usable_node(self) -> str:
         """The path that programs are given; OSError where /dev has none and none can be made (F33)."""
-        return os.fspath(self.kernel.usable_node(self.number, self.partition))
+        return self.kernel.usable_node(self.number, self.partition)
 
     @property
     def rdev(self) -> int | None:

@@ -35,7 +35,7 @@ def unmount_device(
         not_stopped = _stop(kernel, stacked, deadline)
         count += gone + (not not_stopped)
         errors += failed + not_stopped
-    gone, failed = _unmount_all(kernel, os.fspath(kernel.node(number)), rdevs, deadline)
+    gone, failed = _unmount_all(kernel, kernel.node(number), rdevs, deadline)
     return count + gone, errors + failed
 
 

@@ -50,7 +50,7 @@ def _unmount(kernel: Kernel, number: int, point: bytes, deadline: Deadline) -> s
     try:
         kernel.unmount(point, within=deadline.remaining)
     except StuckError as error:
-        node = os.fspath(kernel.node(number))
+        node = kernel.node(number)
         message = f"{os.fsdecode(point)} ({node}) was not unmounted: {error}"
         raise MountTimeoutError(message, device=node, partition=node, text=str(error)) from error
     except OSError as error:
@@ -59,7 +59,7 @@ def _unmount(kernel: Kernel, number: int, point: bytes, deadline: Deadline) -> s
 
 
 def _busy(kernel: Kernel, number: int, point: bytes, text: str) -> DeviceBusyError:
-    node = os.fspath(kernel.node(number))
+    node = kernel.node(number)
     found = tuple(find_holders(kernel, number))
     message = f"{os.fsdecode(point)} ({node}) stays mounted: {text or 'it is mounted again and again'}; {say(found)}"
     return DeviceBusyError(message, device=node, holders=found)

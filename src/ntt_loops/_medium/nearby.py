@@ -1,0 +1,56 @@
+"""A listing by what a medium's devices are known by: so that of a thousand media each looks at its own devices only."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from ntt_loops._ledger import token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+    from ntt_loops._ledger import Record
+    from ntt_loops._medium.survey import Seen
+
+#: ("number", 7), ("token", ...), ("inode", ...), ("path", ...) or ("name", ...).
+_Key = tuple[str, "Hashable"]
+
+
+class Nearby:
+    """The devices of the host, by each of the ways that ``Finder`` goes."""
+
+    def __init__(self, devices: Iterable[Seen]) -> None:
+        self._by_key: defaultdict[_Key, list[Seen]] = defaultdict(list)
+        for one in devices:
+            for key in _keys(one):
+                self._by_key[key].append(one)
+
+    def of(self, medium: str, records: Sequence[Record]) -> list[Seen]:
+        """Return, by number, every device that ``Finder`` can take for the medium's; perhaps others too."""
+        known = self._at(_keys_of(medium, records))
+        near = self._at(key for one in known for key in _keys(one))
+        return sorted({one.number: one for one in (*known, *near)}.values(), key=lambda one: one.number)
+
+    def _at(self, keys: Iterable[_Key]) -> list[Seen]:
+        return [one for key in keys for one in self._by_key.get(key, ())]
+
+
+def _keys(seen: Seen) -> Iterator[_Key]:
+    yield "number", seen.number
+    yield "path", seen.path
+    yield "name", os.path.basename(seen.path).partition(b".")[0]
+    if seen.inode is not None:
+        yield "inode", seen.inode
+    if seen.tag is not None:
+        yield "token", seen.tag.token
+
+
+def _keys_of(medium: str, records: Sequence[Record]) -> Iterator[_Key]:
+    yield "token", token_of(medium)
+    yield "name", os.fsencode(medium)
+    for record in records:
+        yield "number", record.number
+        yield "path", record.image
+        yield "inode", (record.dev, record.inode)

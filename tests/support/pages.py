@@ -1,0 +1,78 @@
+"""The documents and the examples in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).parents[2]
+#: What a test runs, and what only is shown; a fence in any other language is a mistake.
+RUN: Final = ("python", "pycon", "sh", "console")
+SHOWN: Final = ("text", "json", "ini", "toml", "yaml", "{toctree}", "{eval-rst}")
+
+#: The examples of a page, in one language, that have tests of their own; all others are run by test_documents.py.
+OWN_TESTS: Final = {
+    ("README.md", "python"): "tests/unit/test_readme.py",
+    ("docs/from-bash.md", "sh"): "tests/kernel/test_from_bash.py",
+    ("docs/how-to.md", "sh"): "tests/kernel/test_how_to.py",
+}
+#: Page and first line of an example that no test can run, and why.
+NOT_RUN: Final = {
+    ("examples/systemd/README.md", "python3 -m venv /opt/ntt-loops"): (
+        "it installs into a host that runs systemd; tests/unit/test_units.py has systemd read the units"
+    ),
+}
+
+_FENCE: Final = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Example(NamedTuple):
+    """A block of code of a document."""
+
+    page: str
+    language: str
+    code: str
+
+    @property
+    def first_line(self) -> str:
+        """What it is known by on its page."""
+        return self.code.partition("\n")[0]
+
+    @property
+    def file(self) -> str | None:
+        """The name that the reader is to save it by, where its first line has one."""
+        found = re.match(r"# ([\w-]+\.py)\n", self.code)
+        return None if found is None else found[1]
+
+
+def pages() -> list[Path]:
+    """Return every document that is shown to users."""
+    folders = ("*.md", "docs/*.md", "examples/**/*.md")
+    return sorted(path for pattern in folders for path in ROOT.glob(pattern))
+
+
+def name_of(page: Path) -> str:
+    """Return its path in the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def examples(page: Path, *languages: str) -> list[Example]:
+    """Return its blocks, of these languages or of all."""
+    found = _FENCE.findall(page.read_text(encoding="utf-8"))
+    return [
+        Example(name_of(page), language, code) for language, code in found if not languages or language in languages
+    ]
+
+
+def all_examples(*languages: str) -> list[Example]:
+    """Return the blocks of all documents."""
+    return [one for page in pages() for one in examples(page, *languages)]
+
+
+def to_run(*languages: str) -> list[Example]:
+    """Return those that have no tests of their own and can be run."""
+    found = all_examples(*languages)
+    return [
+        one for one in found if (one.page, one.language) not in OWN_TESTS and (one.page, one.first_line) not in NOT_RUN
+    ]
