@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 from distributed import Worker
 
-from ntt_loops import LedgerError, LoopUnavailableError, attach_kept, attached
+from ntt_loops import KernelError, LedgerError, LoopUnavailableError, NttLoopsError, attach_kept, attached
+from ntt_loops._kernel.descriptors import open_numbers
 from ntt_loops.dask import LoopsPlugin, LoopsWorker
 from ntt_loops.testing import MemoryKernel, in_memory
 from tests.support.dask_cluster import run, scheduler_and_client, worker_of
@@ -291,6 +292,29 @@ def test_the_ledger_of_another_worker_is_refused(tmp_path: Path) -> None:
 
         run(work())
         other.communicate()
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "words"),
+    [
+        ("ntt_loops.dask._own_ledger.os.pwrite", KernelError, "No space left on device"),
+        ("pathlib.Path.write_bytes", LedgerError, "cannot be written: No space left on device"),
+    ],
+)
+@pytest.mark.usefixtures("kernel")
+def test_a_full_disk_is_a_reason_too(what: str, error: type[NttLoopsError], words: str, mocker: MockerFixture) -> None:
+    """Nothing of the ledger is held afterwards, and a worker that a client gave the plugin to closes."""
+    mocker.patch(what, side_effect=OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    before = open_numbers()
+
+    async def work() -> None:
+        async with scheduler_and_client() as (scheduler, client), worker_of(scheduler, Worker) as worker:
+            with pytest.raises(error, match=words):
+                await client.register_plugin(LoopsPlugin())
+            await worker.finished()
+
+    run(work())
+    assert open_numbers() == before
 
 
 def test_a_name_becomes_a_folder(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ntt_loops._default import DEFAULT
 from ntt_loops._world import TIMEOUT_SECONDS
 from ntt_loops.dask import _own_ledger, _start
 from ntt_loops.dask._start import WorkerStart
-from ntt_loops.errors import LedgerError, NttLoopsError
+from ntt_loops.errors import LedgerError, kernel_errors
 
 if TYPE_CHECKING:
     import io
@@ -51,8 +51,8 @@ class LoopsPlugin(WorkerPlugin):
         start: What the start came to (``WorkerStart``); None before, and where it failed.
 
     Setting it up raises LedgerError where the folder cannot be used or is another worker's, LoopUnavailableError where
-    no device can be had, LoopPermissionError without the privilege, and AttachError or DeviceBusyError where a device
-    did not do what it should.
+    no device can be had, LoopPermissionError without the privilege, AttachError or DeviceBusyError where a device did
+    not do what it should, and KernelError where the machine refused another call.
 
     Needs root, or CAP_SYS_ADMIN and access to /dev/loop-control and the nodes. Its cost grows with what is on the
     ledger, and with the bound devices of the host.
@@ -74,7 +74,7 @@ class LoopsPlugin(WorkerPlugin):
         self._see_that_it_is_the_only_one(worker)
         try:
             self.start = self._begin(worker)
-        except NttLoopsError:
+        except BaseException:
             self._let_go()
             _refuse(worker)
             raise
@@ -96,6 +96,7 @@ class LoopsPlugin(WorkerPlugin):
                 message = f"this worker has a LoopsPlugin already ({name!r}), with the ledger {other.start.run_dir}"
                 raise LedgerError(message, path=other.start.run_dir)
 
+    @kernel_errors()
     def _begin(self, worker: Worker) -> WorkerStart:
         run_dir = self._run_dir or os.environ.get(_VARIABLE) or _DEFAULT_FOLDER
         os.environ[_VARIABLE] = str(_own_ledger.folder_of(run_dir, _lasting_name(worker)))
