@@ -211,6 +211,7 @@ def test_a_negative_age_is_refused(seconds: float) -> None:
     [
         (FileNotFoundError(errno.ENOENT, "none"), False),
         (NotADirectoryError(errno.ENOTDIR, "none"), False),
+        (OSError(errno.ELOOP, "a ring of symlinks"), False),
         (StuckError("stat did not return"), True),
         (PermissionError(errno.EACCES, "denied"), True),
         (OSError(errno.ESTALE, "stale"), True),
