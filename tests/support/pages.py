@@ -14,6 +14,8 @@ SHOWN: Final = ("text", "json", "ini", "toml", "yaml", "{toctree}", "{eval-rst}"
 #: The examples of a page, in one language, that have tests of their own; all others are run by test_documents.py.
 OWN_TESTS: Final = {
     ("README.md", "python"): "tests/unit/test_readme.py",
+    ("docs/fleet.md", "python"): "tests/unit/test_fleet_document.py",
+    ("docs/fleet.md", "sh"): "tests/unit/test_fleet_document.py",
     ("docs/from-bash.md", "sh"): "tests/kernel/test_from_bash.py",
     ("docs/how-to.md", "sh"): "tests/kernel/test_how_to.py",
 }

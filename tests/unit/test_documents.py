@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ntt_loops
-from ntt_loops import testing
+from ntt_loops import dask, testing
 from ntt_loops.testing import in_memory
 from tests.support import pages
 from tests.support.pages import NOT_RUN, OWN_TESTS, ROOT, Example, name_of
@@ -75,7 +75,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     """Once, whether a function, a value or an error."""
     text = "".join((DOCS / page).read_text(encoding="utf-8") for page in ("api.md", "errors.md"))
     named = re.findall(r"^\.\. auto(?:function|class|exception):: (\w+)", text, re.MULTILINE)
-    assert sorted(named) == sorted([*ntt_loops.__all__, *testing.__all__])
+    assert sorted(named) == sorted([*ntt_loops.__all__, *testing.__all__, *dask.__all__])
 
 
 def test_every_method_of_loops_is_named() -> None:

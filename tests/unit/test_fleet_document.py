@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+DEMO, INSTALL = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 TASK, SECURITY = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 SCHEDULER = units.FOLDER / "ntt-loops-scheduler.service"
 WORKER = units.FOLDER / "ntt-loops-worker.service"
@@ -54,6 +56,24 @@ def test_the_security_that_is_shown_is_one() -> None:
     names: dict[str, Any] = {}
     exec(compile(SECURITY, "docs/fleet.md", "exec"), names)  # noqa: S102 - it is our own
     assert names["security"].require_encryption is True
+
+
+def test_the_example_is_there_with_the_options_that_are_named() -> None:
+    """It is run by tests/kernel/test_fleet_example.py."""
+    command, _, comment = DEMO.partition("#")
+    assert command.split() == [".venv/bin/python", "examples/fleet.py"]
+    source = (ROOT / "examples" / "fleet.py").read_text(encoding="utf-8")
+    assert {f'"{option}"' for option in re.findall(r"--\w+", comment)} == set(re.findall(r'"--\w+"', source))
+
+
+def test_what_is_installed_is_there() -> None:
+    """The extra, and the unit; systemd starts it by its name."""
+    extra = re.findall(r"'\.\[(\w+)\]'", INSTALL)
+    assert set(extra) <= tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"].keys()
+    assert f"install -m 0644 {WORKER.relative_to(ROOT)} /etc/systemd/system/" in INSTALL
+    assert f"systemctl enable --now {WORKER.stem}\n" in INSTALL
+    files = {f"/etc/ntt-loops-fleet/{name}" for name in re.findall(r"\w+\.(?:pem|key)", INSTALL)}
+    assert files == set(re.findall(r"/etc/ntt-loops-fleet/\S+", units.settings(WORKER)["ExecStart"][0]))
 
 
 @pytest.mark.parametrize("unit", [SCHEDULER, WORKER], ids=lambda unit: unit.stem)
