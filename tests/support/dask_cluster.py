@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+import logging
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
 from distributed import Client, Scheduler
 
+from ntt_loops.dask import LoopsPlugin
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from pathlib import Path
 
     from distributed import Worker
 
@@ -29,6 +34,26 @@ async def scheduler_and_client() -> AsyncIterator[tuple[Scheduler, Client]]:
 def worker_of(scheduler: Scheduler, kind: Callable[..., Worker], **options: Any) -> Worker:
     """A worker of that class, named alice, which starts when it is awaited or entered."""
     return kind(scheduler.address, **{**_HERE, "name": "alice", "nthreads": 1, "memory_limit": 0, **options})
+
+
+def started(worker: Worker) -> LoopsPlugin:
+    """The plugin of a worker."""
+    plugin = worker.plugins["ntt-loops"]
+    assert isinstance(plugin, LoopsPlugin)
+    return plugin
+
+
+@contextmanager
+def own_environment(folder: Path) -> Iterator[None]:
+    """A ledger folder by the environment, which the plugin writes to; distributed says nothing meanwhile."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.worker")]
+    levels = [logger.level for logger in loggers]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NTT_LOOPS_RUN_DIR", str(folder / "run"))
+        loggers[0].setLevel(logging.CRITICAL)
+        yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 async def until(holds: Callable[[], bool]) -> None:

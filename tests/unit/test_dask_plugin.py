@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import pickle
 import subprocess
@@ -13,11 +12,18 @@ from typing import TYPE_CHECKING
 import pytest
 from distributed import Worker
 
-from ntt_loops import KernelError, LedgerError, LoopUnavailableError, NttLoopsError, attach_kept, attached
+from ntt_loops import (
+    AttachError,
+    KernelError,
+    LedgerError,
+    LoopUnavailableError,
+    NttLoopsError,
+    attached,
+)
 from ntt_loops._kernel.descriptors import open_numbers
 from ntt_loops.dask import LoopsPlugin, LoopsWorker
 from ntt_loops.testing import MemoryKernel, in_memory
-from tests.support.dask_cluster import run, scheduler_and_client, worker_of
+from tests.support.dask_cluster import own_environment, run, scheduler_and_client, started, worker_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,22 +31,14 @@ if TYPE_CHECKING:
 
     from pytest_mock import MockerFixture
 
-DEAD, LIVING = 5_000_001, 5_000_002
 NO_CONTROL = FileNotFoundError(errno.ENOENT, "No such file or directory", "/dev/loop-control")
 
-pytestmark = pytest.mark.usefixtures("_environment")
 
-
-@pytest.fixture
-def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """A ledger folder by the environment, which the plugin writes to; distributed says nothing meanwhile."""
-    monkeypatch.setenv("NTT_LOOPS_RUN_DIR", str(tmp_path / "run"))
-    logger = logging.getLogger("distributed")
-    levels = {name: logging.getLogger(name).level for name in ("distributed", "distributed.worker")}
-    logger.setLevel(logging.CRITICAL)
-    yield
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+@pytest.fixture(autouse=True)
+def _environment(tmp_path: Path) -> Iterator[None]:
+    """A ledger folder of the test's own, and quiet."""
+    with own_environment(tmp_path):
+        yield
 
 
 @pytest.fixture
@@ -48,25 +46,6 @@ def kernel() -> Iterator[MemoryKernel]:
     """A kernel in memory, with a ledger of its own."""
     with in_memory() as memory:
         yield memory
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Iterator[Path]:
-    """An endless supply of images."""
-    return (make_image(tmp_path / f"disk-{number}.img") for number in range(100))
-
-
-def make_image(path: Path) -> Path:
-    """Make an image of 16 sectors."""
-    path.write_bytes(bytes(8192))
-    return path
-
-
-def started(worker: Worker) -> LoopsPlugin:
-    """Return the plugin of a worker."""
-    plugin = worker.plugins["ntt-loops"]
-    assert isinstance(plugin, LoopsPlugin)
-    return plugin
 
 
 def test_a_worker_that_may_use_loop_devices_takes_tasks(kernel: MemoryKernel) -> None:
@@ -85,85 +64,6 @@ def test_a_worker_that_may_use_loop_devices_takes_tasks(kernel: MemoryKernel) ->
     run(work())
 
 
-def test_what_the_dead_left_is_released_and_nothing_else(kernel: MemoryKernel, images: Iterator[Path]) -> None:
-    """Kept, scoped and mounted, orphaned: gone. What a living process has, and a stranger's device, stay."""
-    kept, mounted, orphan, living, foreign = (next(images) for _ in range(5))
-    with kernel.as_process(DEAD):
-        attach_kept(kept)
-        attach_kept(orphan)
-        never_left = attached(mounted)
-        kernel.mount(never_left.__enter__().number, mounted.parent / "point")
-    kernel.kill(DEAD)
-    orphan.unlink()
-    with kernel.as_process(LIVING):
-        stays = [attach_kept(living).number]
-    stays.append(kernel.attach_foreign(foreign))
-
-    async def work() -> None:
-        async with scheduler_and_client() as (scheduler, _), worker_of(scheduler, LoopsWorker) as worker:
-            assert kernel.bound_numbers() == stays
-            start = started(worker).start
-            assert start is not None
-            assert (len(start.released), start.left) == (3, ())
-
-    run(work())
-    assert kernel.bound_numbers() == stays
-
-
-def test_what_of_the_dead_is_in_use_stays_and_is_told(kernel: MemoryKernel, images: Iterator[Path]) -> None:
-    """A reader that outlived its worker: the device stays, the worker starts, and the report has the reader."""
-    with kernel.as_process(DEAD):
-        number = attach_kept(next(images)).number
-    kernel.open_elsewhere(number, pid=LIVING, command="cp")
-    kernel.kill(DEAD)
-
-    async def work() -> None:
-        plugins = (LoopsPlugin(timeout=0.1),)
-        async with (
-            scheduler_and_client() as (scheduler, _),
-            worker_of(scheduler, LoopsWorker, plugins=plugins) as worker,
-        ):
-            start = started(worker).start
-            assert start is not None
-            (sentence,) = start.left
-            assert "cp (pid 5000002)" in sentence
-
-    run(work())
-    assert kernel.bound_numbers() == [number]
-
-
-def test_it_sweeps_at_its_end(kernel: MemoryKernel, images: Iterator[Path]) -> None:
-    """An orphan of a task is gone with the worker, and the next worker gets the ledger."""
-    image = next(images)
-
-    async def work() -> None:
-        async with scheduler_and_client() as (scheduler, _):
-            async with worker_of(scheduler, LoopsWorker):
-                attach_kept(image)
-                image.unlink()
-            assert kernel.bound_numbers() == []
-            async with worker_of(scheduler, LoopsWorker):
-                pass
-
-    run(work())
-
-
-def test_what_a_task_keeps_outlives_a_new_plugin(kernel: MemoryKernel, images: Iterator[Path]) -> None:
-    """A device that a program of a task keeps is not of the dead, though that program has ended."""
-
-    async def work() -> None:
-        async with scheduler_and_client() as (scheduler, client), worker_of(scheduler, LoopsWorker) as worker:
-            with kernel.as_process(DEAD):
-                number = attach_kept(next(images)).number
-            kernel.kill(DEAD)
-            before = started(worker)
-            await client.register_plugin(LoopsPlugin())
-            assert started(worker) is not before
-            assert kernel.bound_numbers() == [number]
-
-    run(work())
-
-
 def test_without_loop_control_it_does_not_register(kernel: MemoryKernel, mocker: MockerFixture) -> None:
     """The worker's start fails with the reason, and the scheduler never hears of it."""
     mocker.patch.object(kernel, "get_free", side_effect=NO_CONTROL)
@@ -177,6 +77,20 @@ def test_without_loop_control_it_does_not_register(kernel: MemoryKernel, mocker:
             assert (scheduler.workers, scheduler.total_nthreads) == ({}, 0)
 
     run(work())
+
+
+def test_a_device_that_shows_something_else_is_no_device(kernel: MemoryKernel, mocker: MockerFixture) -> None:
+    """What a task would read of an image would not be the image."""
+    mocker.patch.object(kernel, "get_size_bytes", return_value=512)
+
+    async def work() -> None:
+        async with scheduler_and_client() as (scheduler, _):
+            with pytest.raises(RuntimeError) as caught:
+                await worker_of(scheduler, LoopsWorker)
+            assert isinstance(caught.value.__cause__, AttachError)
+
+    run(work())
+    assert kernel.bound_numbers() == []
 
 
 def test_a_worker_whose_plugin_a_client_registered_closes(kernel: MemoryKernel, mocker: MockerFixture) -> None:

@@ -11,7 +11,7 @@ import attrs
 
 from ntt_loops._attachment import LoopDevice
 from ntt_loops._plain import fields_of
-from ntt_loops.errors import AttachError, DeviceBusyError, LedgerError, NttLoopsError
+from ntt_loops.errors import DeviceBusyError, LedgerError, NttLoopsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ class WorkerStart:
 
 
 def check_machine(loops: Loops, ledger: Ledger, timeout: float) -> None:
-    """Attach a small image of its own, see that the device shows it, and that it goes.
+    """Attach a small image of its own, and see that the device goes.
 
     Raises:
         LoopUnavailableError: Loop devices cannot be had here.
@@ -65,10 +65,8 @@ def check_machine(loops: Loops, ledger: Ledger, timeout: float) -> None:
         message = f"the ledger folder {ledger.run_dir} cannot be written: {error.strerror}"
         raise LedgerError(message, path=ledger.run_dir, errno=error.errno) from error
     try:
-        with loops.attached(image, medium=_CHECK, timeout=timeout) as device:
-            if device.size_bytes != _CHECK_BYTES:
-                message = f"{device} shows {device.size_bytes} bytes of an image that has {_CHECK_BYTES}"
-                raise AttachError(message, medium=_CHECK, device=device.path, image=image)
+        with loops.attached(image, medium=_CHECK, timeout=timeout):
+            pass  # the attach asks the kernel whether the device is what it should be, the exit whether it went
     finally:
         image.unlink(missing_ok=True)
 
