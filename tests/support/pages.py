@@ -14,8 +14,10 @@ SHOWN: Final = ("text", "json", "ini", "toml", "yaml", "{toctree}", "{eval-rst}"
 #: The examples of a page, in one language, that have tests of their own; all others are run by test_documents.py.
 OWN_TESTS: Final = {
     ("README.md", "python"): "tests/unit/test_readme.py",
+    ("docs/asyncio.md", "python"): "tests/unit/test_asyncio_document.py",
     ("docs/from-bash.md", "sh"): "tests/kernel/test_from_bash.py",
     ("docs/how-to.md", "sh"): "tests/kernel/test_how_to.py",
+    ("docs/testing.md", "python"): "tests/unit/test_testing_docs.py",
 }
 #: Page and first line of an example that no test can run, and why.
 NOT_RUN: Final = {
