@@ -21,7 +21,7 @@ def test_the_package_alone_is_a_table_of_contents() -> None:
     assert loaded_after("import ntt_loops") - plain == {"ntt_loops"}
 
 
-@pytest.mark.parametrize("module", ["tenacity", "subprocess", "asyncio", "ntt_loops._kernel.linux"])
+@pytest.mark.parametrize("module", ["tenacity", "subprocess", "asyncio", "distributed", "ntt_loops._kernel.linux"])
 def test_import_leaves_out_what_is_only_needed_later(module: str) -> None:
     """Importing ntt_loops, and ntt_loops.testing, brings in no waiting, no child processes, and no Linux."""
     assert module not in loaded_after("import ntt_loops.testing; from ntt_loops import *")
