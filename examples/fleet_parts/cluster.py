@@ -23,7 +23,7 @@ _HERE = {"host": "127.0.0.1"}
 _ALLOWED_FAILURES = 20
 _PATIENCE_SECONDS = 120
 #: A cluster that starts its workers itself gives up one that is not there 15 seconds after it was lost: on a busy
-#: machine it may still be starting, and a killed one may just have been killed again. ``dask worker`` has no such limit.
+#: machine it may still be starting, and a killed one may just have been killed again. ``dask worker`` has no limit.
 _LOST_AFTER = {"distributed.deploy.lost-worker-timeout": "1 hour"}
 #: Ctrl-C in a terminal goes to all processes: it is for the one that can end the others.
 _PRELOAD = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"

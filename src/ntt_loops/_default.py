@@ -79,3 +79,7 @@ mounted = DEFAULT.mounted
 mount_medium = DEFAULT.mount_medium
 mounted_medium = DEFAULT.mounted_medium
 unmount_medium = DEFAULT.unmount_medium
+rescue = DEFAULT.rescue
+check_machine = DEFAULT.check_machine
+last_sweep = DEFAULT.last_sweep
+free_numbers = DEFAULT.free_numbers

@@ -14,6 +14,7 @@ from ntt_loops import (
     AdoptedDevice,
     AttachError,
     AttachmentState,
+    Check,
     DeviceBusyError,
     DeviceState,
     ForgottenRecord,
@@ -25,6 +26,7 @@ from ntt_loops import (
     ImageWriteError,
     KeptDevice,
     KernelError,
+    LastSweep,
     LedgerError,
     LeftDevice,
     LoopAttachment,
@@ -32,6 +34,8 @@ from ntt_loops import (
     LoopPermissionError,
     Loops,
     LoopUnavailableError,
+    LostBytes,
+    MachineReport,
     MediumError,
     MediumState,
     MountedMedium,
@@ -42,10 +46,16 @@ from ntt_loops import (
     Partition,
     ReleasedDevice,
     ReleaseReport,
+    RescuableImage,
+    RescueError,
+    RescueReport,
     SweepReport,
     attach_kept,
     attached,
+    check_machine,
+    free_numbers,
     holders,
+    last_sweep,
     list_devices,
     list_media,
     mount_medium,
@@ -54,6 +64,7 @@ from ntt_loops import (
     release,
     release_all,
     release_all_async,
+    rescue,
     sweep,
     sweep_async,
     unmount_medium,
@@ -155,7 +166,49 @@ def the_safety_net() -> SweepReport:
     images: list[Path] = [one.image for one in adopted] + [one.image for one in forgotten]
     log.info("%s %s %s", media, images, [one.reason for one in forgotten])
     log.info("%s %s %s %s", report.dry_run, report.released, report.problems, report.to_dict())
+    saved: tuple[RescuableImage, ...] = report.rescuable
+    log.info("%s", [(one.device, one.image, one.size_bytes, one.to_dict()) for one in saved])
     return report
+
+
+def a_rescue(device: LoopDevice) -> str:
+    """Copy a deleted image back, and read what was lost."""
+    assert_type(rescue(device, IMAGE), RescueReport)
+    report: RescueReport = rescue("/dev/loop7", str(IMAGE), part=True, progress=lambda done, total: done / total)
+    lost: tuple[LostBytes, ...] = report.lost
+    ends: list[tuple[int, int | None, str]] = [(one.start_bytes, one.end_bytes, one.why) for one in lost]
+    facts: tuple[str, Path, Path, int, int] = (
+        report.device,
+        report.image,
+        report.file,
+        report.size_bytes,
+        report.hole_bytes,
+    )
+    log.info("%s %s %s %s", ends, facts, report.holders, report.to_dict())
+    return report.sha256
+
+
+def a_checkup() -> list[str]:
+    """Look at the machine."""
+    report: MachineReport = check_machine(timeout=5)
+    checks: tuple[Check, ...] = report.checks
+    good: bool = report.keeps_promises
+    bad: list[Literal["ok", "warning", "failed"]] = [one.status for one in checks]
+    log.info("%s %s %s", good, bad, report.to_dict())
+    return [f"{one.name}: {one.found}; {one.advice} {one.to_dict()}" for one in checks]
+
+
+def what_is_watched() -> float:
+    """Put a sweep on record, and read it."""
+    sweep(record=True)
+    last: LastSweep | None = last_sweep()
+    assert_type(free_numbers(), int)
+    if last is None:
+        return 0.0
+    outcome: Literal["done", "problems", "failed"] = last.outcome
+    numbers: tuple[int, int, int] = (last.released, last.kept, last.freed_bytes)
+    log.info("%s %s %s %s", outcome, numbers, last.time, last.to_dict())
+    return last.duration_seconds
 
 
 def the_listings() -> list[str]:
@@ -172,6 +225,8 @@ def the_listings() -> list[str]:
             state.owner_is_alive,
             state.age_seconds,
         )
+        inode: tuple[int, int] | None = state.image_id
+        log.info("%s", inode)
         log.info("%s %s %s %s %s", state.device, state.image, made_by, unknown, state.is_stuck)
     devices: list[DeviceState] = list_devices() + list_devices("/dev/loop7", timeout=1.0)
     for one in devices:
@@ -239,6 +294,9 @@ def every_error(work: Callable[[], None]) -> dict[str, Any]:
     except LedgerError as error:
         file: Path | None = error.path
         facts = file, error.report
+    except RescueError as error:
+        target: Path | None = error.file
+        facts = target, error.errno
     except (MountTimeoutError, MountError) as error:
         partition: str | None = error.partition
         text: str = error.text
@@ -260,6 +318,7 @@ def every_error_as_its_builtin() -> None:
         DeviceBusyError,
         LedgerError,
         KernelError,
+        RescueError,
     ]
     late: type[TimeoutError] = MountTimeoutError
     root: list[type[NttLoopsError]] = [MountError, NttLoopsError]

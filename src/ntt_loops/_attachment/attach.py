@@ -181,6 +181,7 @@ class Attacher:
             owner=self._kernel.process(),
             time=time.time(),
             uptime=self._kernel.uptime(),
+            image_bytes=image.file_bytes,
         )
 
     def _device(self, record: Record, size_bytes: int) -> LoopDevice:

@@ -94,3 +94,10 @@ def commands(found: DeviceState) -> list[tuple[str, str]]:
     if not (found.is_armed and lines):
         lines[command_line(["ntt-loops", "release", found.device])] = ""
     return list(lines.items())
+
+
+def rescue(found: DeviceState) -> str | None:
+    """Return the command that copies its image back, where that is deleted."""
+    if not found.is_deleted or found.is_stuck:
+        return None
+    return command_line(["ntt-loops", "rescue", found.device, f"{found.image}.rescued"])

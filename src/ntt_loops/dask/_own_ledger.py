@@ -55,7 +55,7 @@ def lock(ledger: Ledger, deadline: Deadline) -> io.FileIO:
     """
     ledger.ensure_folder()
     path = ledger.run_dir / _LOCK_NAME
-    file = ledger.open_file(path, os.O_RDWR | os.O_CREAT)
+    file = ledger.open_file(str(path), os.O_RDWR | os.O_CREAT)
     try:
         retry(lambda: _try_lock(file), deadline, gave_up=lambda: _taken(file, path))
         _sign(file)
