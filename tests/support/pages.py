@@ -19,8 +19,20 @@ OWN_TESTS: Final = {
     ("docs/how-to.md", "sh"): "tests/kernel/test_how_to.py",
     ("docs/testing.md", "python"): "tests/unit/test_testing_docs.py",
 }
+#: Pages whose lines of a shell can be run as they stand: as root, beside other people's devices.
+SAFE_SHELL: Final = ("README.md", "docs/cli.md", "docs/tutorial.md")
 #: Page and first line of an example that no test can run, and why.
 NOT_RUN: Final = {
+    ("README.md", "ntt-loops metrics                         # for Prometheus: orphans, bytes, the last sweep"): (
+        "what doctor exits with is the machine's, and /dev/loop7 is anybody's; tests/unit/cli has each of these verbs"
+    ),
+    ("examples/prometheus/README.md", "/opt/ntt-loops/bin/pip install '.[cli,metrics]'"): (
+        "it installs into a host that runs systemd; tests/unit/test_prometheus_examples.py has what is installed"
+    ),
+    (
+        "examples/prometheus/README.md",
+        "install -m 0644 examples/prometheus/ntt-loops.rules.yml /etc/prometheus/rules/",
+    ): "it installs into a Prometheus server; tests/unit/test_prometheus_examples.py has what is installed",
     ("examples/systemd/README.md", "python3 -m venv /opt/ntt-loops"): (
         "it installs into a host that runs systemd; tests/unit/test_units.py has systemd read the units"
     ),

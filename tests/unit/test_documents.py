@@ -114,6 +114,11 @@ def test_what_is_not_run_is_there_and_has_a_reason() -> None:
     assert all(NOT_RUN.values())
 
 
+def test_lines_of_a_shell_are_run_on_purpose() -> None:
+    """They are run as root, so a page is named for that: no new one is run unread."""
+    assert {one.page for one in pages.to_run("sh")} == set(pages.SAFE_SHELL)
+
+
 @pytest.mark.parametrize(
     "example",
     [pytest.param(one, id=f"{one.page}: {one.first_line}") for one in pages.to_run("python") if one.file is None],
