@@ -45,7 +45,7 @@ def run_all(machine: demo.Machine, folder: Path, stations: list[Station]) -> boo
     from examples.fleet_parts import Fleet, connected, print_table, prove  # noqa: PLC0415 - it needs the extra
 
     demo.headline("Run")
-    with connected(stations) as client:
+    with connected(folder, stations) as client:
         fleet = Fleet(client, stations)
         fleet.run()
     print_table(machine, stations)

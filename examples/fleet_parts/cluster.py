@@ -14,7 +14,8 @@ from distributed import Client, Nanny, Scheduler, SpecCluster
 from ntt_loops.dask import LoopsWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from examples.fleet_parts.station import Station
 
@@ -30,14 +31,13 @@ _PRELOAD = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
 
 
 @contextlib.contextmanager
-def connected(stations: Iterable[Station]) -> Iterator[Client]:
+def connected(folder: Path, stations: Sequence[Station]) -> Iterator[Client]:
     """Start everything, wait until each worker has registered, and say where the dashboard is."""
-    stations = list(stations)
     workers = {one.name: _worker(one) for one in stations}
     make_cluster: Any = SpecCluster  # its arguments have no types, nor have those of a client
     make_client: Any = Client
     with (
-        dask.config.set(_LOST_AFTER),
+        dask.config.set({**_LOST_AFTER, "temporary-directory": os.fspath(folder)}),
         make_cluster(workers, scheduler=_scheduler(), silence_logs=logging.CRITICAL) as cluster,
         make_client(cluster, set_as_default=False) as client,
     ):

@@ -135,7 +135,7 @@ __all__ = [
 ]
 
 #: Where these names are from; the first one that has a name is right.
-_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_rescue", "_checkup", "_ledger", "errors")
+_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_ledger", "errors", "_rescue", "_checkup")
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 

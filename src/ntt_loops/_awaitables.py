@@ -20,13 +20,14 @@ class Plain(Protocol):
     def release_all(self, medium_or_image: Text, *, unmount: bool, timeout: float) -> ReleaseReport:
         """Release a medium."""
 
-    def sweep(
+    def sweep(  # noqa: PLR0913 - those of Loops.sweep
         self,
         *,
         under: Text | Iterable[Text],
         system: bool,
         kept_older_than: float | None,
         dry_run: bool,
+        record: bool,
         timeout: float,
     ) -> SweepReport:
         """Sweep."""
@@ -66,13 +67,14 @@ class Awaitables:
 
         return await Errand(partial(self.release_all, medium_or_image, unmount=unmount, timeout=timeout)).result()
 
-    async def sweep_async(
+    async def sweep_async(  # noqa: PLR0913 - those of Loops.sweep
         self: Plain,
         *,
         under: Text | Iterable[Text] = (),
         system: bool = False,
         kept_older_than: float | None = None,
         dry_run: bool = False,
+        record: bool = False,
         timeout: float = TIMEOUT_SECONDS,  # noqa: ASYNC109 - at its end the report tells what was not reached
     ) -> SweepReport:
         """Release orphans and tidy the ledgers, as ``sweep`` does; the event loop goes on meanwhile.
@@ -85,6 +87,7 @@ class Awaitables:
             system: Every device of the host whose image is deleted.
             kept_older_than: Seconds.
             dry_run: Change nothing.
+            record: Put on record how it went.
             timeout: Seconds for the whole call.
 
         Returns:
@@ -100,6 +103,12 @@ class Awaitables:
         from ntt_loops._aside import Errand  # noqa: PLC0415 - only for those who await
 
         work = partial(
-            self.sweep, under=under, system=system, kept_older_than=kept_older_than, dry_run=dry_run, timeout=timeout
+            self.sweep,
+            under=under,
+            system=system,
+            kept_older_than=kept_older_than,
+            dry_run=dry_run,
+            record=record,
+            timeout=timeout,
         )
         return await Errand(work).result()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ntt_loops._backoff import Deadline
-from ntt_loops._checkup import MachineReport, check_machine
 from ntt_loops._ledger import LastSweep, last_sweep
 from ntt_loops._world import TIMEOUT_SECONDS, HasWorld
 from ntt_loops.errors import kernel_errors
+
+if TYPE_CHECKING:
+    from ntt_loops._checkup import MachineReport
 
 
 class Checkups(HasWorld):
@@ -30,6 +34,8 @@ class Checkups(HasWorld):
 
         Needs root to be of use: others are told what they lack. Some 100 milliseconds, for the programs' versions.
         """
+        from ntt_loops._checkup import check_machine  # noqa: PLC0415 - for those who ask
+
         return check_machine(*self._world(), Deadline.after(timeout))
 
     @kernel_errors()

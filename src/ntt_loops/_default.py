@@ -24,6 +24,10 @@ class DefaultLoops(Loops):
         self._replacements: list[Loops] = []
         self._watchers: tuple[tuple[list[World], Callable[[World], bool]], ...] = ()
 
+    def __reduce__(self) -> str:
+        """Be the default of whatever process unpickles it: a task that is sent to another host uses that host's."""
+        return "DEFAULT"
+
     def _world(self) -> World:
         """Return those of the ``Loops`` in whose stead this one is."""
         world = self.stand_in() or self._own_world()

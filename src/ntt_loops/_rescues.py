@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import Identity, LoopDevice
 from ntt_loops._backoff import Deadline
-from ntt_loops._rescue import Request, RescueReport, rescue
 from ntt_loops._target import node_parts
 from ntt_loops._world import TIMEOUT_SECONDS, HasWorld
 from ntt_loops.errors import kernel_errors
@@ -15,6 +14,7 @@ from ntt_loops.errors import kernel_errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntt_loops._rescue import RescueReport
     from ntt_loops._target import Text
 
 
@@ -59,6 +59,8 @@ class Rescues(HasWorld):
 
         Needs root, or read access to the node. Cost grows with the size of the device, three times.
         """
+        from ntt_loops._rescue import Request, rescue  # noqa: PLC0415 - hardly any process needs it
+
         number, partition = node_parts(device)
         if partition is not None:
             message = f"{os.fspath(device)} is a partition, and an image is rescued whole: name its disk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 Text = str | os.PathLike[str]
 
+#: There is no file, and cannot be one; any other error leaves that open.
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 #: As many symlinks as the kernel follows.
 _MOST_LINKS = 40
 _NODE = re.compile(r"(?:/dev/(?:ntt-loops/)?)?loop(\d+)(?:p(\d+))?", re.ASCII)
@@ -64,8 +67,10 @@ def _inode(kernel: Kernel, path: str, deadline: Deadline) -> tuple[int, int] | N
     within = max(deadline.remaining / 2, SHORTEST_SECONDS) if _leads_to_what_hangs(kernel, name) else None
     try:
         return kernel.file_id(name, within=within)
-    except (FileNotFoundError, NotADirectoryError):  # then its devices are known by the path that sysfs shows
-        return None
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        return None  # then its devices are known by the path that sysfs shows
 
 
 def real_paths(kernel: Kernel, path: Text, deadline: Deadline) -> frozenset[bytes]:

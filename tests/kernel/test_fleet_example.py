@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from examples.fleet_parts.proofs import COLUMNS
-from examples.fleet_parts.station import Station, write
-from examples.fleet_parts.task import Order, process, publish
+from examples.fleet_parts.task import Order, process
 from tests.support import oracle
 from tests.support.needs import require_tool
 
@@ -31,6 +30,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> str:
     assert (done.returncode, done.stderr) == (0, "")
     assert oracle.bound_below(folder) == []
     assert [point for _, point in oracle.mounts() if point.is_relative_to(folder)] == []
+    assert list(folder.iterdir()) == []
     return done.stdout
 
 
@@ -66,16 +66,6 @@ def test_it_says_how_it_goes(whole_run: str) -> None:
     assert re.findall(r"done +(\d of 2): [0-9a-f]{32}, published by \d+", whole_run) == ["1 of 2", "2 of 2"]
 
 
-def test_two_tries_at_once_publish_one_archive(tmp_path: Path) -> None:
-    """The second finds the name taken, and what the first one made is untouched."""
-    for name in ("first", "second"):
-        (tmp_path / name).write_text(name)
-    archive = tmp_path / "archive"
-    assert publish(tmp_path / "first", archive)
-    assert not publish(tmp_path / "second", archive)
-    assert archive.read_text() == "first"
-
-
 def test_a_try_after_the_archive_only_tidies_up(tmp_path: Path) -> None:
     """Killed between the archive and the unlink: the next try deletes the image, and publishes nothing."""
     for part in ("images", "tries", "archive"):
@@ -86,20 +76,3 @@ def test_a_try_after_the_archive_only_tidies_up(tmp_path: Path) -> None:
     outcome = process(Order(str(tmp_path), image.name))
     assert (outcome.event, image.exists(), list((tmp_path / "tries").iterdir())) == ("was done", False, [])
     assert process(Order(str(tmp_path), image.name)).event == "was done"
-
-
-def test_who_was_killed_is_not_killed_again(tmp_path: Path) -> None:
-    """A process that waits is on the journal for ever, and to be killed once."""
-    station = Station("host", tmp_path, tmp_path / "run")
-    write(tmp_path, "536a", "waits", 4711)
-    assert station.waiting() == [4711]
-    station.killed.append(4711)
-    assert station.waiting() == []
-
-
-@pytest.mark.parametrize("arguments", [["--workers", "0"], ["--media", "none"], ["--kills", "-1"]])
-def test_a_number_that_is_none_is_refused(arguments: list[str], tmp_path: Path) -> None:
-    """It is said at once, before anything is made."""
-    done = fleet(tmp_path, *arguments)
-    assert done.returncode == 2
-    assert f"argument {arguments[0]}: invalid" in done.stderr

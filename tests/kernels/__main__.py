@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -105,4 +106,5 @@ def _run_once(kernel: Kernel, runs: Sequence[Run], out: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the machine is ended, its disk removed
     sys.exit(main())

@@ -15,6 +15,7 @@ SHOWN: Final = ("text", "json", "ini", "toml", "yaml", "{toctree}", "{eval-rst}"
 OWN_TESTS: Final = {
     ("README.md", "python"): "tests/unit/test_readme.py",
     ("docs/asyncio.md", "python"): "tests/unit/test_asyncio_document.py",
+    ("docs/fleet.md", "python"): "tests/unit/test_fleet_document.py",
     ("docs/from-bash.md", "sh"): "tests/kernel/test_from_bash.py",
     ("docs/how-to.md", "sh"): "tests/kernel/test_how_to.py",
     ("docs/testing.md", "python"): "tests/unit/test_testing_docs.py",
@@ -26,6 +27,17 @@ NOT_RUN: Final = {
     ("README.md", "ntt-loops metrics                         # for Prometheus: orphans, bytes, the last sweep"): (
         "what doctor exits with is the machine's, and /dev/loop7 is anybody's; tests/unit/cli has each of these verbs"
     ),
+    (
+        "docs/fleet.md",
+        ".venv/bin/python examples/fleet.py     # as root; --workers, --media and --kills say how much of it",
+    ): ("it is long; tests/kernel/test_fleet_example.py runs it with less to do"),
+    ("docs/fleet.md", "python3 -m venv /opt/ntt-loops"): (
+        "it installs into hosts that run systemd; tests/unit/test_fleet_document.py has systemd read the units"
+    ),
+    (
+        "examples/systemd/README.md",
+        "install -m 0644 examples/systemd/ntt-loops-worker.service /etc/systemd/system/       # on each host that has images",
+    ): "it installs into hosts that run systemd; tests/unit/test_fleet_document.py has systemd read the units",
     ("examples/prometheus/README.md", "/opt/ntt-loops/bin/pip install '.[cli,metrics]'"): (
         "it installs into a host that runs systemd; tests/unit/test_prometheus_examples.py has what is installed"
     ),

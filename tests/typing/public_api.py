@@ -69,6 +69,7 @@ from ntt_loops import (
     sweep_async,
     unmount_medium,
 )
+from ntt_loops.dask import LoopsPlugin, LoopsWorker, WorkerStart
 from ntt_loops.testing import MemoryKernel, in_memory
 
 if TYPE_CHECKING:
@@ -355,3 +356,15 @@ def an_own_ledger(folder: Path) -> None:
         assert_type(made, MemoryKernel)
     with in_memory(kernel):
         assert_type(attach_kept(IMAGE), LoopDevice)
+
+
+def a_dask_worker(folder: Path) -> tuple[str, ...]:
+    """The plugin, by a client or with a worker; and what its start came to."""
+    plugin = LoopsPlugin(folder, timeout=2.5)
+    LoopsWorker("tcp://scheduler.example:8786", name="host-a", plugins=(plugin, LoopsPlugin("/run/pipeline/{worker}")))
+    start: WorkerStart | None = plugin.start
+    if start is None:
+        return ()
+    facts: tuple[Path, int] = (start.run_dir, start.pid)
+    log.info("%s %s", facts, start.to_dict())
+    return start.released + start.left

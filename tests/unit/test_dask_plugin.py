@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import pickle
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -305,6 +306,12 @@ def test_a_name_becomes_a_folder(tmp_path: Path) -> None:
 
     with in_memory():
         run(work())
+
+
+@pytest.mark.usefixtures("kernel")
+def test_a_task_that_names_a_function_uses_that_of_its_process() -> None:
+    """What goes over the network is its name, not the ledger or the kernel of the client."""
+    assert pickle.loads(pickle.dumps(attached)) == attached  # noqa: S301 - our own
 
 
 def test_a_timeout_is_a_number_of_seconds() -> None:

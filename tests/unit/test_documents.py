@@ -72,7 +72,7 @@ def test_an_anchor_that_is_not_there_is_noticed() -> None:
     assert "a-device-will-let-go" not in headings(DOCS / "how-to.md")
 
 
-@pytest.mark.parametrize("package", ["ntt_loops", "ntt_loops.testing", "ntt_loops.pytest_plugin"])
+@pytest.mark.parametrize("package", ["ntt_loops", "ntt_loops.testing", "ntt_loops.pytest_plugin", "ntt_loops.dask"])
 def test_every_public_name_is_in_the_reference(package: str) -> None:
     """Once, whether a function, a value or an error, and no name that is not public."""
     text = "".join((DOCS / page).read_text(encoding="utf-8") for page in ("api.md", "errors.md"))

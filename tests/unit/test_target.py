@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from pathlib import Path
@@ -11,10 +12,13 @@ import pytest
 
 from ntt_loops import Loops, MediumError
 from ntt_loops._backoff import Deadline
+from ntt_loops._kernel import StuckError
 from ntt_loops._target import checked_age, device_number, image_path, medium_meant, real_paths
 from ntt_loops.testing import MemoryKernel
 
 if TYPE_CHECKING:
+    from pytest_mock import MockerFixture
+
     from ntt_loops._medium import Medium
 
 NOW = Deadline(0.0)
@@ -200,3 +204,25 @@ def test_a_negative_age_is_refused(seconds: float) -> None:
     """It would sweep what is younger than nothing."""
     with pytest.raises(ValueError, match="kept_older_than is a number of seconds"):
         checked_age(seconds)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_unreachable"),
+    [
+        (FileNotFoundError(errno.ENOENT, "none"), False),
+        (NotADirectoryError(errno.ENOTDIR, "none"), False),
+        (OSError(errno.ELOOP, "a ring of symlinks"), False),
+        (StuckError("stat did not return"), True),
+        (PermissionError(errno.EACCES, "denied"), True),
+        (OSError(errno.ESTALE, "stale"), True),
+    ],
+)
+def test_out_of_reach_is_not_missing(
+    image: Path, mocker: MockerFixture, error: OSError, *, is_unreachable: bool
+) -> None:
+    """Where the file cannot be asked which it is, that is told; where there is none, its path is all there is."""
+    kernel = MemoryKernel()
+    mocker.patch.object(kernel, "file_id", side_effect=error)
+    medium = meant(image, kernel)
+    assert (medium.inode, medium.unreachable) == (None, error if is_unreachable else None)
+    assert os.fsencode(image) in medium.paths

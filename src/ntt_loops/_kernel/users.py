@@ -24,7 +24,8 @@ def of_file_systems(rdevs: frozenset[int]) -> list[Opener]:
 
     A file that is only mapped is not found: to ask for it may wait for ever on a process that hangs.
     """
-    spaces: dict[int | None, list[tuple[bytes, int | None]]] = {}
+    # The paths of our own namespace are told from our root, which another process of it need not have.
+    spaces = {processes.namespace("self", "mnt"): mountinfo.devices(os.getpid())}
     found = []
     for pid in processes.pids():
         space = processes.namespace(pid, "mnt")
