@@ -29,7 +29,7 @@ myst_heading_anchors = 3
 nitpicky = True
 # What the reference has no link for: other libraries, whose index would have to be fetched, and what is not public.
 _NO_LINK = """
-    Path pathlib.Path os.PathLike AbstractContextManager
+    Path pathlib.Path os.PathLike AbstractContextManager distributed.diagnostics.plugin.WorkerPlugin
     Layout Status FoundBy Reason
     Kernel AnyPath Where ForeignHandle Process Hang TableEntry
 """

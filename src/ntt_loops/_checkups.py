@@ -60,7 +60,7 @@ class Checkups(HasWorld):
         """Tell how many loop devices can be attached beside those that are.
 
         Returns:
-            The number: what the kernel has minor numbers for, less what is bound. Memory may end before.
+            As many as the kernel has minor numbers for, less what is bound. Memory may end before.
 
         Raises:
             KernelError: This machine refused a call: sysfs or /proc is not there.

@@ -46,8 +46,8 @@ class Rescues(HasWorld):
             timeout: Seconds for the look at the device, where its storage may hang; the copy takes as long as it takes.
 
         Returns:
-            What was copied, and which bytes of the image were not: those after the last whole sector of 512, which no
-            loop device shows.
+            What was copied, and which bytes of the image were not. No loop device shows those after the last whole
+            sector of 512.
 
         Raises:
             RescueError: Nothing is attached there; its image is not deleted; the file is there; the disk is full; what

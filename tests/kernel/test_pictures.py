@@ -31,6 +31,12 @@ def test_another_word_is_another_picture() -> None:
     assert words(drawn("list", "/dev/loop1  nobody")) != words(drawn("list", "/dev/loop1  cat"))
 
 
+def test_lines_in_another_order_are_another_picture_unless_they_are_alike() -> None:
+    """What is to be run first is not the same as what is to be run last; which device comes first is chance."""
+    assert words(drawn("why", "kill 12\numount /mnt")) != words(drawn("why", "umount /mnt\nkill 12"))
+    assert words(drawn("sweep", "kept a.img\nkept b.img")) == words(drawn("sweep", "kept b.img\nkept a.img"))
+
+
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
 def test_nothing_is_fetched_to_show_a_picture(picture: Path) -> None:
     """No font, no image, no script comes from elsewhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from itertools import groupby
 from typing import Final
 
 from rich.console import Console
@@ -46,7 +47,14 @@ def _escaped(text: str) -> str:
 
 
 def words(svg: str) -> list[str]:
-    """Return the words in a picture, each number as N; sorted, since devices may come in another order."""
-    text = html.unescape(" ".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg)))
-    text = re.sub(r"\b\d+ (s|min)\b", "AGE", " ".join(text.split()))
-    return sorted(re.sub(r"\d+", "N", text).split())
+    """Return the words in a picture, each number as N; lines that tell of one device each may come in any order."""
+    alike = groupby(_lines(svg), key=lambda line: line.split()[0])
+    return [word for _, lines in alike for line in sorted(lines) for word in line.split()]
+
+
+def _lines(svg: str) -> list[str]:
+    lines: dict[str, list[str]] = {}
+    for y, text in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>([^<]*)</text>', svg):
+        lines.setdefault(y, []).append(html.unescape(text).replace(_BLANK, " "))
+    ages = (re.sub(r"\b\d+ (s|min)\b", "AGE", " ".join(parts)) for parts in lines.values())
+    return [re.sub(r"\d+", "N", line) for line in ages if line.strip()]

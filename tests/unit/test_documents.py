@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ntt_loops
-from ntt_loops import dask, testing
 from ntt_loops.testing import in_memory
 from tests.support import pages
 from tests.support.pages import NOT_RUN, OWN_TESTS, ROOT, Example, name_of
@@ -21,12 +20,14 @@ if TYPE_CHECKING:
 DOCS = ROOT / "docs"
 INDEX = (DOCS / "index.md").read_text(encoding="utf-8")
 PAGES = pages.pages()
+DOCUMENTED = re.compile(r"^\.\. auto(?:function|class|exception):: (\w+)", re.MULTILINE)
 
 
 def navigation() -> list[Path]:
     """Return the pages that the site's navigation has, in its order."""
     trees = re.findall(r"^```{toctree}\n(.*?)^```$", INDEX, re.MULTILINE | re.DOTALL)
-    names = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
+    lines = [line for tree in trees for line in tree.splitlines() if line and not line.startswith(":")]
+    names = [re.sub(r".*<(.*)>", r"\1", line) for line in lines]
     return [(DOCS / f"{name}.md").resolve() for name in names]
 
 
@@ -71,11 +72,13 @@ def test_an_anchor_that_is_not_there_is_noticed() -> None:
     assert "a-device-will-let-go" not in headings(DOCS / "how-to.md")
 
 
-def test_every_public_name_is_in_the_reference() -> None:
-    """Once, whether a function, a value or an error."""
+@pytest.mark.parametrize("package", ["ntt_loops", "ntt_loops.testing", "ntt_loops.pytest_plugin", "ntt_loops.dask"])
+def test_every_public_name_is_in_the_reference(package: str) -> None:
+    """Once, whether a function, a value or an error, and no name that is not public."""
     text = "".join((DOCS / page).read_text(encoding="utf-8") for page in ("api.md", "errors.md"))
-    named = re.findall(r"^\.\. auto(?:function|class|exception):: (\w+)", text, re.MULTILINE)
-    assert sorted(named) == sorted([*ntt_loops.__all__, *testing.__all__, *dask.__all__])
+    parts = [part.partition("\n") for part in text.split(".. currentmodule:: ")[1:]]
+    named = [name for home, _, part in parts if home == package for name in DOCUMENTED.findall(part)]
+    assert sorted(named) == sorted(vars(pytest.importorskip(package))["__all__"])
 
 
 def test_every_method_of_loops_is_named() -> None:
@@ -101,14 +104,15 @@ def test_tests_of_a_page_of_their_own_are_there() -> None:
 
 
 def test_what_is_not_run_is_there_and_has_a_reason() -> None:
-    """An example that is gone, or that a test of its own runs by now, is not on the list."""
-    found = [
-        (one.page, one.first_line)
-        for one in pages.all_examples(*pages.RUN)
-        if (one.page, one.language) not in OWN_TESTS
-    ]
-    assert [found.count(one) for one in NOT_RUN] == [1] * len(NOT_RUN)
+    """Each is one example: one that is gone, or that has tests of its own by now, is not on the list."""
+    found = pages.without_own_tests(*pages.RUN)
+    assert [sum(one.begins(page, words) for one in found) for page, words in NOT_RUN] == [1] * len(NOT_RUN)
     assert all(NOT_RUN.values())
+
+
+def test_lines_of_a_shell_are_run_on_purpose() -> None:
+    """They are run as root, so a page is named for that: no new one is run unread."""
+    assert {one.page for one in pages.to_run("sh")} == set(pages.SAFE_SHELL)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import json
 import re
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
@@ -13,6 +14,8 @@ import pytest
 import ntt_loops
 from ntt_loops import errors
 from ntt_loops._attachment.holders import Kind
+from ntt_loops._checkup.values import CheckStatus
+from ntt_loops._ledger.last_sweep import SweepOutcome
 from ntt_loops._medium.reports import FoundBy, Reason
 from ntt_loops._mounted_medium.values import Layout, Status
 from ntt_loops.cli.failures import status_of
@@ -36,6 +39,11 @@ VALUES: dict[str, tuple[type, set[str]]] = {
     "SweepReport": (ntt_loops.SweepReport, {"freed_bytes"}),
     "KeptDevice": (ntt_loops.KeptDevice, set()),
     "ForgottenRecord": (ntt_loops.ForgottenRecord, set()),
+    "RescueReport": (ntt_loops.RescueReport, set()),
+    "LostBytes": (ntt_loops.LostBytes, set()),
+    "MachineReport": (ntt_loops.MachineReport, {"keeps_promises"}),
+    "Check": (ntt_loops.Check, set()),
+    "LastSweep": (ntt_loops.LastSweep, set()),
 }
 
 
@@ -61,13 +69,21 @@ def test_null_is_where_the_code_has_none(section: str) -> None:
     cls, _ = VALUES[section]
     for field in attrs.fields(cls):
         if field.repr:
-            assert ("or null" in rows(SECTIONS[section])[field.name]) == ("None" in str(field.type)), field.name
+            assert rows(SECTIONS[section])[field.name].endswith("or null") == ("None" in str(field.type)), field.name
 
 
 def test_every_value_of_the_library_that_is_plain_data_has_a_table() -> None:
     """Or is told where it stands, in two or three names."""
     plain = {name for name in ntt_loops.__all__ if attrs.has(getattr(ntt_loops, name))}
-    told = {"AttachmentState", "MediumState", "AdoptedDevice", "GoneDevice", "LeftDevice", "Partition"}
+    told = {
+        "AttachmentState",
+        "MediumState",
+        "AdoptedDevice",
+        "GoneDevice",
+        "LeftDevice",
+        "Partition",
+        "RescuableImage",
+    }
     assert plain - told == {cls.__name__ for cls, _ in VALUES.values()}
 
 
@@ -79,6 +95,8 @@ def test_every_value_of_the_library_that_is_plain_data_has_a_table() -> None:
         ("KeptDevice", "reason", Reason),
         ("MountedPartition", "status", Status),
         ("MountedMedium", "layout", Layout),
+        ("Check", "status", CheckStatus),
+        ("LastSweep", "outcome", SweepOutcome),
     ],
 )
 def test_every_word_of_a_name_is_told(section: str, name: str, words: object) -> None:
@@ -137,7 +155,12 @@ def test_every_error_has_a_row_with_its_status() -> None:
 
 
 def test_an_error_that_is_only_for_now_has_the_status_to_try_again() -> None:
-    """Another process has the lock: EAGAIN."""
-    for cls in (ntt_loops.LedgerError, ntt_loops.MountTimeoutError):
+    """Another process has the lock, or writes to the device."""
+    kinds = {
+        ntt_loops.LedgerError: errno.EAGAIN,
+        ntt_loops.MountTimeoutError: errno.EAGAIN,
+        ntt_loops.RescueError: errno.EBUSY,
+    }
+    for cls, number in kinds.items():
         (said,) = re.findall(rf"^\| `{cls.__name__}` \| .*? \| ([^|]*) \| [^|]*\|$", ERRORS, re.MULTILINE)
-        assert int(re.findall(r"\d+", said)[1]) == status_of(cls("...", errno=11))
+        assert int(re.findall(r"\d+", said)[1]) == status_of(cls("...", errno=number))
