@@ -39,9 +39,6 @@ NOT_RUN: Final = {
     ("examples/prometheus/README.md", "install -m 0644 examples/prometheus/ntt-loops.rules.yml"): (
         "it installs into a Prometheus server; tests/unit/test_prometheus_examples.py has what is installed"
     ),
-    ("examples/systemd/README.md", "install -m 0644 examples/systemd/ntt-loops-worker.service"): (
-        "it installs into hosts that run systemd; tests/unit/test_fleet_document.py has systemd read the units"
-    ),
     ("examples/systemd/README.md", "python3 -m venv /opt/ntt-loops"): (
         "it installs into a host that runs systemd; tests/unit/test_units.py has systemd read the units"
     ),
