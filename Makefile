@@ -13,6 +13,10 @@ PYTHONS ?= $(PYTHON)
 SYSTEM_PACKAGES := mount util-linux fdisk e2fsprogs xfsprogs btrfs-progs squashfs-tools lvm2 strace zstd fuse3 bindfs shellcheck \
 	systemd man-db groff-base mandoc
 
+# What else `make bench` compares with: libblockdev with its bindings for Python, of whichever version Debian has.
+BENCH_PACKAGES = gcc libc6-dev python3-gi strace \
+	$(shell apt-cache pkgnames 2>/dev/null | grep -xE 'gir1\.2-blockdev-[23]\.0|libblockdev-loop[23]')
+
 # What `make test-kernels` needs besides: kernels in virtual machines, and what is attached and stacked there.
 KERNEL_PACKAGES := qemu-system-x86 busybox-static udev kmod dosfstools xorriso mdadm dmsetup
 KERNELS ?= bullseye bookworm trixie
@@ -23,7 +27,7 @@ RUNS ?=
 PACKAGES = $(SYSTEM_PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test test-kernels proof dist test-dist check format coverage clean
+.PHONY: help setup system demo test test-kernels proof bench dist test-dist check format coverage docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +68,14 @@ test: setup system check ## set up, then run every check and every test
 proof: setup system ## kill and fail every system call, and storm: what a sample of is in make test
 	NTT_LOOPS_REQUIRE=kernel,tools NTT_LOOPS_PROOF=whole NTT_LOOPS_PROOF_COUNTS=proof-counts.json $(BIN)/python -m pytest tests/proof
 
+bench: PACKAGES = $(BENCH_PACKAGES)
+bench: setup system $(VENV)/benching ## measure, and write figures and plots into docs (ONLY="cycle scale": parts; QUICK=1: only try it)
+	$(BIN)/python -m tests.benchmarks $(if $(QUICK),--quick) $(ONLY)
+
+$(VENV)/benching: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group bench
+	@touch $@
+
 test-kernels: PACKAGES = $(SYSTEM_PACKAGES) $(KERNEL_PACKAGES)
 test-kernels: setup system $(VENV)/kernels ## boot other kernels in virtual machines, and test on their loop devices
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.kernels $(KERNELS) $(addprefix --run ,$(RUNS))
@@ -92,6 +104,17 @@ format: setup ## put the code in order
 coverage: setup system ## run the tests and show the lines and branches they miss
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
+docs: $(VENV)/documenting ## make the site of docs/ in build/site; a warning is an error (as root: also the pictures of a terminal)
+	$(BIN)/python -m tests.pictures
+	$(BIN)/python -m sphinx -q -W -E --keep-going -j auto -b html -c docs -d build/doctrees . build/site
+	@! grep -rnoE '<(script|link|img)[^>]* (src|href)="(https?:)?//[^"]*|url\(["'"'"']?https?:[^)]*' build/site --include='*.html' --include='*.css' \
+		|| { echo "The site would fetch these from the net where it is read." >&2; exit 1; }
+	@echo "build/site/index.html"
+
+$(VENV)/documenting: $(STAMP)
+	$(BIN)/python -m pip install --quiet --group docs
+	@touch $@
+
 clean: ## remove what the other targets made
-	rm -rf proof-counts.json $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf proof-counts.json bench $(VENV) build dist .coverage .coverage.* htmlcov .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests examples -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import guard
 from tests.support.needs import missing_for_kernel, require_kernel
@@ -14,7 +15,13 @@ from tests.support.needs import missing_for_kernel, require_kernel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: pytest's own, for tests of the plugin.
+pytest_plugins = ["pytester"]
+
 TESTS = Path(__file__).parent
+# No test is about time, also on a machine that is busy.
+settings.register_profile("no clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("no clock")
 #: In one process, one after the other: some count the calls that others make as they have hundreds of devices.
 PROOF = TESTS / "proof"
 GUARDED = (TESTS / "kernel", TESTS / "contract", PROOF)

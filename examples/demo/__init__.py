@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from examples.demo.machine import Machine, choose_machine
+from examples.demo.machine import Machine, choose_machine, why_not_real
 from examples.demo.medium import Medium, make_medium, sha256
 from examples.demo.orphans import delete_one_and_sweep
 from examples.demo.output import headline, print_table, print_warnings, tell
@@ -24,5 +24,6 @@ __all__ = [
     "prove",
     "sha256",
     "tell",
+    "why_not_real",
     "working_folder",
 ]

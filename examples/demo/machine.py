@@ -66,7 +66,7 @@ class Machine(Protocol):
 def choose_machine(*, in_memory: bool) -> Iterator[Machine]:
     """Choose the machine, and say which in the first line."""
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    reason = "as was asked for" if in_memory else _why_not_real()
+    reason = "as was asked for" if in_memory else why_not_real()
     if reason is None:
         from examples.demo.real import RealMachine  # noqa: PLC0415 - it needs Linux
 
@@ -81,7 +81,8 @@ def choose_machine(*, in_memory: bool) -> Iterator[Machine]:
         yield PlayedMachine(kernel)
 
 
-def _why_not_real() -> str | None:
+def why_not_real() -> str | None:
+    """Return what real loop devices lack here, None where they can be had."""
     if os.geteuid() != 0:
         return "real loop devices need root"
     if not Path("/dev/loop-control").exists():

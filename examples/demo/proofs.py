@@ -23,17 +23,17 @@ def prove(machine: Machine, folder: Path, media: Sequence[Medium], orphaned: Med
     files = sum(len(one.files) for one in media)
     headline("Proofs")
     outcomes = [
-        _proof(f"{machine.witness()}: no device and no mount is left below {folder}", left),
-        _proof(f"the table: {made} devices were made, {gone} are gone", [] if made == gone else ["some are missing"]),
-        _proof(
+        proof(f"{machine.witness()}: no device and no mount is left below {folder}", left),
+        proof(f"the table: {made} devices were made, {gone} are gone", [] if made == gone else ["some are missing"]),
+        proof(
             f"SHA-256: {len(every)} images were unchanged when they were deleted",
             [one.id for one in every if one.sha256_at_unlink != one.sha256],
         ),
-        _proof(
+        proof(
             f"SHA-256: {files} files came out as they had gone in",
             [one.id for one in media if one.copied != one.files],
         ),
-        _proof(
+        proof(
             f"{len(media)} media: one stage failed and was run again",
             [one.id for one in media if len(one.failures) != 1],
         ),
@@ -41,6 +41,7 @@ def prove(machine: Machine, folder: Path, media: Sequence[Medium], orphaned: Med
     return all(outcomes)
 
 
-def _proof(what: str, against: Sequence[str]) -> bool:
+def proof(what: str, against: Sequence[str]) -> bool:
+    """Print one proof and what speaks against it; return whether it holds."""
     tell("FAILS" if against else "holds", f"{what}{': not so for ' + ', '.join(against) if against else ''}")
     return not against

@@ -44,7 +44,7 @@ def working_folder(machine: Machine) -> Iterator[Path]:
 
 def _release(folder: Path) -> None:
     """Release what an interruption left; after a whole run there is nothing."""
-    for image in folder.glob("images/*"):
+    for image in folder.glob("**/images/*"):
         try:
             release_all(image, unmount=True)
         except NttLoopsError as error:

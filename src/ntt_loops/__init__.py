@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ntt_loops._attachment import Holder, LoopAttachment, LoopDevice, Partition
+    from ntt_loops._checkup import Check, MachineReport
     from ntt_loops._default import (
         attach_kept,
         attached,
+        check_machine,
+        free_numbers,
         holders,
+        last_sweep,
         list_devices,
         list_media,
         mount_medium,
@@ -26,9 +30,13 @@ if TYPE_CHECKING:
         mounted_medium,
         release,
         release_all,
+        release_all_async,
+        rescue,
         sweep,
+        sweep_async,
         unmount_medium,
     )
+    from ntt_loops._ledger import LastSweep
     from ntt_loops._loops import Loops
     from ntt_loops._medium import (
         AdoptedDevice,
@@ -41,9 +49,11 @@ if TYPE_CHECKING:
         MediumState,
         ReleasedDevice,
         ReleaseReport,
+        RescuableImage,
         SweepReport,
     )
     from ntt_loops._mounted_medium import MountedMedium, MountedPartition
+    from ntt_loops._rescue import LostBytes, RescueReport
     from ntt_loops.errors import (
         AttachError,
         DeviceBusyError,
@@ -59,6 +69,7 @@ if TYPE_CHECKING:
         MountError,
         MountTimeoutError,
         NttLoopsError,
+        RescueError,
     )
 
 __version__ = "0.1.0"
@@ -67,6 +78,7 @@ __all__ = [
     "AdoptedDevice",
     "AttachError",
     "AttachmentState",
+    "Check",
     "DeviceBusyError",
     "DeviceState",
     "ForgottenRecord",
@@ -78,6 +90,7 @@ __all__ = [
     "ImageWriteError",
     "KeptDevice",
     "KernelError",
+    "LastSweep",
     "LedgerError",
     "LeftDevice",
     "LoopAttachment",
@@ -85,6 +98,8 @@ __all__ = [
     "LoopPermissionError",
     "LoopUnavailableError",
     "Loops",
+    "LostBytes",
+    "MachineReport",
     "MediumError",
     "MediumState",
     "MountError",
@@ -95,10 +110,16 @@ __all__ = [
     "Partition",
     "ReleaseReport",
     "ReleasedDevice",
+    "RescuableImage",
+    "RescueError",
+    "RescueReport",
     "SweepReport",
     "attach_kept",
     "attached",
+    "check_machine",
+    "free_numbers",
     "holders",
+    "last_sweep",
     "list_devices",
     "list_media",
     "mount_medium",
@@ -106,12 +127,15 @@ __all__ = [
     "mounted_medium",
     "release",
     "release_all",
+    "release_all_async",
+    "rescue",
     "sweep",
+    "sweep_async",
     "unmount_medium",
 ]
 
 #: Where these names are from; the first one that has a name is right.
-_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "errors")
+_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_ledger", "errors", "_rescue", "_checkup")
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 

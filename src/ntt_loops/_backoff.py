@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import random
 import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
@@ -52,6 +53,8 @@ class SystemClock:
 
 
 SYSTEM_CLOCK = SystemClock()
+#: The clock of the calls that are made in this context: one that is to end when another thread says so has its own.
+CLOCK: ContextVar[Clock] = ContextVar("clock", default=SYSTEM_CLOCK)
 
 
 class NotYet(Exception):  # noqa: N818 - control flow between a try and its retry; never leaves the library
@@ -66,11 +69,12 @@ class Deadline:
     clock: Clock = SYSTEM_CLOCK
 
     @classmethod
-    def after(cls, timeout: float, clock: Clock = SYSTEM_CLOCK) -> Deadline:
+    def after(cls, timeout: float, clock: Clock | None = None) -> Deadline:
         """Return the deadline ``timeout`` seconds from now; ValueError for a negative or not-a-number one."""
         if not isinstance(timeout, (int, float)) or not 0 <= timeout <= math.inf:
             message = f"timeout is a number of seconds, zero or more, not {timeout!r}"
             raise ValueError(message)
+        clock = CLOCK.get() if clock is None else clock
         return cls(clock.monotonic() + min(timeout, LONGEST_SECONDS), clock)
 
     @property

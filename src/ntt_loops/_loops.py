@@ -11,18 +11,22 @@ from ntt_loops._attachment import (
     Options,
     attach_kept,
 )
+from ntt_loops._awaitables import Awaitables
 from ntt_loops._backoff import Deadline
+from ntt_loops._checkups import Checkups
 from ntt_loops._listings import Listings
 from ntt_loops._medium import (
     ReleaseReport,
     Scope,
     SweepReport,
+    recorded_sweep,
     release_device,
     release_medium,
     release_number,
     sweep,
 )
 from ntt_loops._mounts import Mounts
+from ntt_loops._rescues import Rescues
 from ntt_loops._target import Text, checked_age, disk_number, image_path, medium_meant, real_paths
 from ntt_loops._world import TIMEOUT_SECONDS
 from ntt_loops.errors import kernel_errors
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Loops(Listings, Mounts):
+class Loops(Listings, Mounts, Awaitables, Rescues, Checkups):
     """Loop devices, with the ledger below ``run_dir``.
 
     The functions of the package are the methods of one such object, for ``/run/ntt-loops`` or the folder that
@@ -205,13 +209,14 @@ class Loops(Listings, Mounts):
         return release_medium(kernel, ledger, medium, deadline, unmount=unmount)
 
     @kernel_errors()
-    def sweep(
+    def sweep(  # noqa: PLR0913 - the keywords are what it may touch
         self,
         *,
         under: Text | Iterable[Text] = (),
         system: bool = False,
         kept_older_than: float | None = None,
         dry_run: bool = False,
+        record: bool = False,
         timeout: float = TIMEOUT_SECONDS,
     ) -> SweepReport:
         """Release orphans - attachments whose image is deleted and that nobody uses - and tidy the ledgers, once.
@@ -223,6 +228,7 @@ class Loops(Listings, Mounts):
             system: Every device of the host whose image is deleted.
             kept_older_than: Seconds: kept attachments of that age too, though their image is there.
             dry_run: Change nothing; the report tells what would be done.
+            record: Put on record how it went, for ``last_sweep`` and metrics: for the sweep of a timer. No dry run is.
             timeout: Seconds for the whole call.
 
         Returns:
@@ -239,4 +245,5 @@ class Loops(Listings, Mounts):
         kernel, ledger = self._world()
         folders = [under] if isinstance(under, (str, os.PathLike)) else under
         paths = frozenset(path for folder in folders for path in real_paths(kernel, folder, deadline))
-        return sweep(kernel, ledger, Scope(paths, system, checked_age(kept_older_than), dry_run), deadline)
+        scope = Scope(paths, system, checked_age(kept_older_than), dry_run)
+        return (recorded_sweep if record and not dry_run else sweep)(kernel, ledger, scope, deadline)

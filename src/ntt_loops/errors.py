@@ -14,6 +14,7 @@
     ├── DeviceBusyError             also OSError (EBUSY)
     ├── LedgerError                 also OSError
     ├── KernelError                 also OSError
+    ├── RescueError                 also OSError
     └── MountError                  also OSError
         └── MountTimeoutError       also TimeoutError
 
@@ -50,6 +51,7 @@ __all__ = [
     "MountError",
     "MountTimeoutError",
     "NttLoopsError",
+    "RescueError",
 ]
 
 Text = str | os.PathLike[str]
@@ -220,6 +222,24 @@ class KernelError(NttLoopsError, OSError):
     """
 
     _errno = errno.EIO
+
+
+class RescueError(NttLoopsError, OSError):
+    """An image was not copied back from its device; no file was left, and the device is as it was.
+
+    ``errno`` says why: ENXIO nothing is attached there, EEXIST the file is there already, EBUSY somebody writes to the
+    device, ESTALE it became another one, ENOSPC the disk is full, EIO what cannot be read.
+
+    Attributes:
+        file: Where the image was to be copied to.
+    """
+
+    _errno = errno.EIO
+
+    file: Path | None
+
+    def __init__(self, message: str, *, file: Text | None = None, **facts: Any) -> None:
+        super().__init__(message, file=None if file is None else Path(file), **facts)
 
 
 class kernel_errors(contextlib.ContextDecorator):  # noqa: N801 - used like a function

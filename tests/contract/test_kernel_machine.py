@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
+from ntt_loops._kernel.machine import CAPABILITIES, MINORS, TOOLS
+
 if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
     from tests.support.world import World
@@ -82,3 +84,12 @@ def test_nodes_are_named_as_in_dev(kernel: Kernel) -> None:
     """A device and its partition have the usual paths."""
     assert str(kernel.node(7)) == "/dev/loop7"
     assert str(kernel.node(7, 2)) == "/dev/loop7p2"
+
+
+def test_a_machine_has_a_release_and_every_tool_is_looked_for(kernel: Kernel) -> None:
+    """Each program once, in a fixed order; there is a limit to the numbers, which both calls agree on."""
+    machine = kernel.machine(b"/run/ntt-loops")
+    assert [int(part) for part in machine.release.split(".")[:2]] > [5, 7]
+    assert tuple(tool.name for tool in machine.tools) == TOOLS
+    assert 0 < machine.number_limit == kernel.number_limit() <= MINORS
+    assert machine.capabilities <= set(CAPABILITIES)

@@ -109,3 +109,19 @@ def test_ctrl_c_while_it_waits(device: str) -> None:
         assert screen.shown.endswith("ntt-loops: interrupted\n")
         (row,) = [one for one in oracle.losetup_list() if one["name"] == device]
         assert row["autoclear"] is False
+
+
+def test_a_watched_list_shows_what_comes_and_goes(tmp_path: Path) -> None:
+    """Without being called again; Ctrl-C ends it with 130, and the screen is what it was before."""
+    # Ids that are the first of a list, whatever else is on this machine.
+    names = [f"00000000{uuid.uuid4().hex[8:]}" for _ in range(2)]
+    images = [make_image(tmp_path / f"{name}.img", fs=None, size_bytes=2**16) for name in names]
+    with terminal(NTT_LOOPS, "list", "--watch", "0.2") as screen:
+        screen.wait_for("every 0.2 s; Ctrl-C ends it")
+        for image in images:
+            device = oracle.losetup_attach(image)
+            screen.wait_for(image.stem)
+            assert ntt_loops("release", device).returncode == 0
+        screen.send(CTRL_C)
+        assert screen.end() == 130
+        assert screen.raw.count("\x1b[?1049h") == screen.raw.count("\x1b[?1049l") == 1

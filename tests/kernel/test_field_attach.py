@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import signal
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -83,13 +84,18 @@ def _pool(*numbers: int) -> dict[int, Path]:
 def test_case_15_a_number_that_somebody_claims_is_passed_over(tmp_path: Path) -> None:
     """A number that stays refused is left for the next one; an attach that is refused ends at its deadline."""
     image = new_image(tmp_path)
-    with private_number() as claimed, private_number() as other:
-        pool = _pool(claimed, other)
-        (first, node), (second, _) = pool.items()
+    with private_number() as one, private_number() as other, private_number() as third:
+        pool = _pool(one, other, third)
+        first, second, _ = pool
         loops = Loops(tmp_path / "run", PinnedKernel(pool))
-        with rawloop.opened(node, os.O_RDONLY | os.O_EXCL):
-            with loops.attached(image, timeout=30) as device:
-                assert (device.number, first != second) == (second, True)
+        with (
+            rawloop.opened(pool[first], os.O_RDONLY | os.O_EXCL),
+            loops.attached(image, timeout=0) as device,  # by its deadline it has passed over it
+        ):
+            assert (device.number, first != second) == (second, True)
+        with ExitStack() as claims:
+            for node in pool.values():
+                claims.enter_context(rawloop.opened(node, os.O_RDONLY | os.O_EXCL))
             with pytest.raises(LoopUnavailableError, match="until the deadline"):
                 loops.attach_kept(image, timeout=0)
     assert not oracle.bound_devices(image)

@@ -17,7 +17,7 @@ from tests.support.media import by_losetup, is_bound, new_hash
 from tests.support.rig import mounted_elsewhere
 
 TEXT = (Path(__file__).parents[2] / "docs" / "how-to.md").read_text(encoding="utf-8")
-WHY, RELEASE, LOOK = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+WHY, RELEASE, LOOK, RESCUE, DOCTOR, METRICS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 #: What no operator meets as a kind of its own: ``why`` says these in a sentence.
 SAID_OTHERWISE = {"stacked", "no-node", "failed"}
 
@@ -67,6 +67,32 @@ def test_the_look_at_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     assert str(image) in listed[1]
     assert is_bound(device)
     oracle.losetup_detach(device)
+
+
+def test_an_image_deleted_by_mistake_comes_back(tmp_path: Path) -> None:
+    """At its old place; kept open in another shell, the device outlives a detach that waits for its last user."""
+    image = make_image(tmp_path / f"{new_hash()}.img", size_bytes=2**20)
+    digest = oracle.sha256(image)
+    device = by_losetup(image)
+    image.unlink()
+    (keep,) = re.findall(r"`(exec 9<[^`]+)`", TEXT)
+    done = run(f'{keep}\nlosetup -d "$DEV"\n{RESCUE}\ntest -e /sys/block/${{DEV#/dev/}}/loop', DEV=device, IMG=image)
+    assert (done.returncode, digest in done.stdout) == (0, True)
+    assert oracle.sha256(image) == digest
+    oracle.wait_until(lambda: not is_bound(device), "it goes with the shell")
+
+
+def test_the_doctor_is_content_here() -> None:
+    """With what these tests run on."""
+    done = run(DOCTOR)
+    assert (done.returncode, done.stdout.splitlines()[-1].startswith("This machine keeps the promises")) == (0, True)
+
+
+def test_the_metrics_are_written(tmp_path: Path) -> None:
+    """To the file that the collector reads."""
+    done = run(METRICS.replace("/var/lib/prometheus/node-exporter", str(tmp_path)))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert 'ntt_loops_devices{state="orphan"} ' in (tmp_path / "ntt-loops.prom").read_text(encoding="utf-8")
 
 
 def test_every_kind_of_holder_is_explained() -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def after(scenario: Scenario) -> list[str]:
     """Return what is wrong, in words; at the end nothing of the scenario is left either way."""
-    found = list(_wrong(scenario))
+    found = [*_wrong_of_copies(scenario), *_wrong(scenario)]
     for device in oracle.bound_devices(scenario.image):
         oracle.losetup_detach(device)
     return found
@@ -43,6 +43,17 @@ def _wrong(scenario: Scenario) -> Iterator[str]:
         yield f"after the next run {left} is left"
     if records := sorted(path.name for path in scenario.run_dir.iterdir()):
         yield f"on record is left: {records}"
+
+
+def _wrong_of_copies(scenario: Scenario) -> Iterator[str]:
+    """A copy is whole, or there is none."""
+    if scenario.rescued is None:
+        return
+    if scenario.rescued.exists() and scenario.rescued.read_bytes() != scenario.image.read_bytes():
+        yield "a copy is not what it was made of"
+    scenario.rescued.unlink(missing_ok=True)
+    if left := [path.name for path in scenario.image.parent.glob(".ntt-loops-*")]:
+        yield f"a copy under another name: {left}"
 
 
 def _wrong_of_mounts(scenario: Scenario, root: Path) -> Iterator[str]:

@@ -26,6 +26,8 @@ class Scenario(NamedTuple):
     has_strangers: bool = False
     #: Where the medium is mounted, if that is what the work does.
     root: Path | None = None
+    #: Where the image is copied back to, if that is what the work does.
+    rescued: Path | None = None
 
 
 def scoped(folder: Path) -> Scenario:
@@ -103,6 +105,16 @@ def mounted(folder: Path) -> Scenario:
     return Scenario(loops, folder / "run", image, work, root=root)
 
 
+def rescued(folder: Path) -> Scenario:
+    """An image that is copied back from its device; another name, where nobody looks, has it still."""
+    loops, image = _new(folder)
+    device = loops.attach_kept(image, medium=f"{image.stem}-spare")
+    spare = image.with_name(f"{image.stem}-spare.img")
+    spare.hardlink_to(image)
+    image.unlink()
+    return Scenario(loops, folder / "run", spare, lambda: loops.rescue(device, image), rescued=image)
+
+
 def _mixed(folder: Path) -> tuple[Loops, Path]:
     loops, image = _new(folder)
     loops.attach_kept(image, size_limit_bytes=image.stat().st_size // 2)
@@ -115,4 +127,4 @@ def _new(folder: Path) -> tuple[Loops, Path]:
     return Loops(folder / "run"), new_image(folder)
 
 
-SCENARIOS = (scoped, writable, kept, released, released_writable, all_released, swept, mounted)
+SCENARIOS = (scoped, writable, kept, released, released_writable, all_released, swept, mounted, rescued)

@@ -30,6 +30,9 @@ CALLS = frozenset(
         "mkdir",
         "fsync",
         "truncate",
+        "ftruncate",
+        "pwrite64",
+        "linkat",
     )
 )
 #: No read of a regular file or of sysfs says that there is nothing to read yet.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import subprocess
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_type
 
@@ -13,6 +14,7 @@ from ntt_loops import (
     AdoptedDevice,
     AttachError,
     AttachmentState,
+    Check,
     DeviceBusyError,
     DeviceState,
     ForgottenRecord,
@@ -24,6 +26,7 @@ from ntt_loops import (
     ImageWriteError,
     KeptDevice,
     KernelError,
+    LastSweep,
     LedgerError,
     LeftDevice,
     LoopAttachment,
@@ -31,6 +34,8 @@ from ntt_loops import (
     LoopPermissionError,
     Loops,
     LoopUnavailableError,
+    LostBytes,
+    MachineReport,
     MediumError,
     MediumState,
     MountedMedium,
@@ -41,10 +46,16 @@ from ntt_loops import (
     Partition,
     ReleasedDevice,
     ReleaseReport,
+    RescuableImage,
+    RescueError,
+    RescueReport,
     SweepReport,
     attach_kept,
     attached,
+    check_machine,
+    free_numbers,
     holders,
+    last_sweep,
     list_devices,
     list_media,
     mount_medium,
@@ -52,9 +63,13 @@ from ntt_loops import (
     mounted_medium,
     release,
     release_all,
+    release_all_async,
+    rescue,
     sweep,
+    sweep_async,
     unmount_medium,
 )
+from ntt_loops.dask import LoopsPlugin, LoopsWorker, WorkerStart
 from ntt_loops.testing import MemoryKernel, in_memory
 
 if TYPE_CHECKING:
@@ -152,7 +167,49 @@ def the_safety_net() -> SweepReport:
     images: list[Path] = [one.image for one in adopted] + [one.image for one in forgotten]
     log.info("%s %s %s", media, images, [one.reason for one in forgotten])
     log.info("%s %s %s %s", report.dry_run, report.released, report.problems, report.to_dict())
+    saved: tuple[RescuableImage, ...] = report.rescuable
+    log.info("%s", [(one.device, one.image, one.size_bytes, one.to_dict()) for one in saved])
     return report
+
+
+def a_rescue(device: LoopDevice) -> str:
+    """Copy a deleted image back, and read what was lost."""
+    assert_type(rescue(device, IMAGE), RescueReport)
+    report: RescueReport = rescue("/dev/loop7", str(IMAGE), part=True, progress=lambda done, total: done / total)
+    lost: tuple[LostBytes, ...] = report.lost
+    ends: list[tuple[int, int | None, str]] = [(one.start_bytes, one.end_bytes, one.why) for one in lost]
+    facts: tuple[str, Path, Path, int, int] = (
+        report.device,
+        report.image,
+        report.file,
+        report.size_bytes,
+        report.hole_bytes,
+    )
+    log.info("%s %s %s %s", ends, facts, report.holders, report.to_dict())
+    return report.sha256
+
+
+def a_checkup() -> list[str]:
+    """Look at the machine."""
+    report: MachineReport = check_machine(timeout=5)
+    checks: tuple[Check, ...] = report.checks
+    good: bool = report.keeps_promises
+    bad: list[Literal["ok", "warning", "failed"]] = [one.status for one in checks]
+    log.info("%s %s %s", good, bad, report.to_dict())
+    return [f"{one.name}: {one.found}; {one.advice} {one.to_dict()}" for one in checks]
+
+
+def what_is_watched() -> float:
+    """Put a sweep on record, and read it."""
+    sweep(record=True)
+    last: LastSweep | None = last_sweep()
+    assert_type(free_numbers(), int)
+    if last is None:
+        return 0.0
+    outcome: Literal["done", "problems", "failed"] = last.outcome
+    numbers: tuple[int, int, int] = (last.released, last.kept, last.freed_bytes)
+    log.info("%s %s %s %s", outcome, numbers, last.time, last.to_dict())
+    return last.duration_seconds
 
 
 def the_listings() -> list[str]:
@@ -169,6 +226,8 @@ def the_listings() -> list[str]:
             state.owner_is_alive,
             state.age_seconds,
         )
+        inode: tuple[int, int] | None = state.image_id
+        log.info("%s", inode)
         log.info("%s %s %s %s %s", state.device, state.image, made_by, unknown, state.is_stuck)
     devices: list[DeviceState] = list_devices() + list_devices("/dev/loop7", timeout=1.0)
     for one in devices:
@@ -236,6 +295,9 @@ def every_error(work: Callable[[], None]) -> dict[str, Any]:
     except LedgerError as error:
         file: Path | None = error.path
         facts = file, error.report
+    except RescueError as error:
+        target: Path | None = error.file
+        facts = target, error.errno
     except (MountTimeoutError, MountError) as error:
         partition: str | None = error.partition
         text: str = error.text
@@ -257,10 +319,29 @@ def every_error_as_its_builtin() -> None:
         DeviceBusyError,
         LedgerError,
         KernelError,
+        RescueError,
     ]
     late: type[TimeoutError] = MountTimeoutError
     root: list[type[NttLoopsError]] = [MountError, NttLoopsError]
     log.info("%s %s %s %s %s %s", values, missing, forbidden, others, late, root)
+
+
+async def awaited(loops: Loops, folder: Path) -> LoopDevice:
+    """The same, awaited."""
+    attachment: LoopAttachment = attached(IMAGE, writable=True)
+    async with attachment as device, loops.attached(folder / "b.img") as other:
+        assert_type(device, LoopDevice)
+        assert_type(other, LoopDevice)
+    async with AsyncExitStack() as stack:
+        assert_type(await stack.enter_async_context(attached(IMAGE)), LoopDevice)
+    assert_type(await release_all_async("536a", unmount=True, timeout=5), ReleaseReport)
+    assert_type(await release_all_async(Path("./a.img")), ReleaseReport)
+    assert_type(await sweep_async(under=[folder, "/x"], system=True, kept_older_than=60.0, dry_run=True), SweepReport)
+    assert_type(await loops.release_all_async(folder / "b.img"), ReleaseReport)
+    assert_type(await loops.sweep_async(timeout=5), SweepReport)
+    task: asyncio.Task[ReleaseReport] = asyncio.create_task(release_all_async("536a"))
+    log.info("%s", await task)
+    return device
 
 
 def an_own_ledger(folder: Path) -> None:
@@ -275,3 +356,15 @@ def an_own_ledger(folder: Path) -> None:
         assert_type(made, MemoryKernel)
     with in_memory(kernel):
         assert_type(attach_kept(IMAGE), LoopDevice)
+
+
+def a_dask_worker(folder: Path) -> tuple[str, ...]:
+    """The plugin, by a client or with a worker; and what its start came to."""
+    plugin = LoopsPlugin(folder, timeout=2.5)
+    LoopsWorker("tcp://scheduler.example:8786", name="host-a", plugins=(plugin, LoopsPlugin("/run/pipeline/{worker}")))
+    start: WorkerStart | None = plugin.start
+    if start is None:
+        return ()
+    facts: tuple[Path, int] = (start.run_dir, start.pid)
+    log.info("%s %s", facts, start.to_dict())
+    return start.released + start.left

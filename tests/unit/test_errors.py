@@ -31,6 +31,7 @@ from ntt_loops import (
     NttLoopsError,
     ReleasedDevice,
     ReleaseReport,
+    RescueError,
     errors,
 )
 
@@ -51,6 +52,7 @@ PROMISES: list[tuple[type[NttLoopsError], tuple[type[BaseException], ...], int |
     (DeviceBusyError, (OSError,), errno.EBUSY),
     (LedgerError, (OSError,), errno.EIO),
     (KernelError, (OSError,), errno.EIO),
+    (RescueError, (OSError,), errno.EIO),
     (MountError, (OSError,), errno.EIO),
     (MountTimeoutError, (MountError, TimeoutError), errno.ETIMEDOUT),
 ]
@@ -65,6 +67,7 @@ FULL: list[NttLoopsError] = [
     DeviceBusyError("in use", medium="536a", device=Path("/dev/loop7"), holders=(HOLDER,), report=REPORT),
     LedgerError("locked", medium="536a", path="/run/ntt-loops/536a.jsonl", errno=errno.EAGAIN, report=REPORT),
     KernelError("no descriptor left", errno=errno.EMFILE),
+    RescueError("there already", device="/dev/loop7", file="/data/a.img", errno=errno.EEXIST),
     MountError("no", partition="/dev/loop7p1", text="mount: wrong fs type\n", device="/dev/loop7", errno=32),
     MountTimeoutError("no end", partition="/dev/loop7p1", text=""),
 ]

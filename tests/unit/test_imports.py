@@ -21,7 +21,21 @@ def test_the_package_alone_is_a_table_of_contents() -> None:
     assert loaded_after("import ntt_loops") - plain == {"ntt_loops"}
 
 
-@pytest.mark.parametrize("module", ["tenacity", "subprocess", "asyncio", "ntt_loops._kernel.linux"])
+#: What a pipeline needs.
+NAMES = "from ntt_loops import DeviceBusyError, Loops, attached, holders, mounted_medium, release_all, sweep"
+#: All that these names bring in besides the library itself: attrs, and these of the standard library.
+IMPORTS = "attrs, contextvars, fcntl, hashlib, json, logging, math, pathlib, random, shlex, struct"
+
+
+def test_the_public_names_bring_in_a_few_modules() -> None:
+    """What they load are those modules, what these need themselves, and rooms of ours."""
+    others = loaded_after(NAMES) - loaded_after(f"import __future__, {IMPORTS}")
+    assert {name for name in others if not name.startswith("ntt_loops")} == set()
+
+
+@pytest.mark.parametrize(
+    "module", ["tenacity", "subprocess", "asyncio", "concurrent", "distributed", "ntt_loops._kernel.linux"]
+)
 def test_import_leaves_out_what_is_only_needed_later(module: str) -> None:
     """Importing ntt_loops, and ntt_loops.testing, brings in no waiting, no child processes, and no Linux."""
     assert module not in loaded_after("import ntt_loops.testing; from ntt_loops import *")
@@ -46,6 +60,7 @@ def test_the_kernel_in_memory_needs_no_linux(tmp_path_factory: pytest.TempPathFa
 #: What the verbs need and --version does not: whoever completes a word or reads the help waits for each of them.
 NOT_FOR_HELP = [
     "rich",
+    "prometheus_client",
     "attrs",
     "tenacity",
     "subprocess",

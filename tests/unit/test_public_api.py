@@ -9,25 +9,25 @@ from pathlib import Path
 import pytest
 
 import ntt_loops
-from ntt_loops import testing
+from ntt_loops import pytest_plugin, testing
 
-TYPED = Path(__file__).parents[1] / "typing" / "public_api.py"
+TYPED = (Path(__file__).parents[1] / "typing").glob("*.py")
 PACKAGE = ast.parse(Path(ntt_loops.__file__).read_text(encoding="utf-8"))
-TREE = ast.parse(TYPED.read_text(encoding="utf-8"))
+NODES = [node for path in TYPED for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
 
 
 def used_names() -> set[str]:
-    """Return the names that the typing test uses beyond importing them."""
-    return {node.id for node in ast.walk(TREE) if isinstance(node, ast.Name)}
+    """Return the names that the typing tests use beyond importing them."""
+    return {node.id for node in NODES if isinstance(node, ast.Name)}
 
 
 def imported_names(module: str) -> set[str]:
-    """Return what it imports from a module."""
-    found = [node for node in ast.walk(TREE) if isinstance(node, ast.ImportFrom) and node.module == module]
+    """Return what they import from a module."""
+    found = [node for node in NODES if isinstance(node, ast.ImportFrom) and node.module == module]
     return {alias.name for node in found for alias in node.names}
 
 
-@pytest.mark.parametrize("package", [ntt_loops, testing], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [ntt_loops, testing, pytest_plugin], ids=lambda package: package.__name__)
 def test_the_table_of_contents_is_sorted_and_true(package: object) -> None:
     """``__all__`` is sorted, has no name twice, and every name in it is there."""
     names: list[str] = vars(package)["__all__"]
@@ -35,9 +35,9 @@ def test_the_table_of_contents_is_sorted_and_true(package: object) -> None:
     assert [name for name in names if not hasattr(package, name)] == []
 
 
-@pytest.mark.parametrize("package", [ntt_loops, testing], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [ntt_loops, testing, pytest_plugin], ids=lambda package: package.__name__)
 def test_every_public_name_has_its_type_checked(package: object) -> None:
-    """The file that only the type checker reads imports exactly the public names, and uses each."""
+    """The files that only the type checker reads import exactly the public names, and use each."""
     names = set(vars(package)["__all__"])
     assert imported_names(vars(package)["__name__"]) == names
     assert names - used_names() == set()
@@ -45,8 +45,9 @@ def test_every_public_name_has_its_type_checked(package: object) -> None:
 
 def test_nothing_else_is_public() -> None:
     """What the package holds besides ``__all__`` is private, a module, or of the language."""
-    modules = {"errors", "testing", "cli"}
-    public = {name for name in dir(ntt_loops) if not name.startswith("_")} - {"annotations", "TYPE_CHECKING"}
+    modules = {"errors", "testing", "cli", "pytest_plugin", "dask"}
+    named = {name for name in dir(ntt_loops) if not name.startswith(("_", "@"))}  # "@": pytest's, of a plugin's package
+    public = named - {"annotations", "TYPE_CHECKING"}
     assert public - modules == set(ntt_loops.__all__)
 
 

@@ -110,7 +110,7 @@ def test_the_sweep_of_the_host_is_one_command(kernel: MemoryKernel, capsys: pyte
     before = kernel.bound_numbers()
     (words,) = [words for words in command_lines() if words[0] == "sweep"]
     assert main(words) == 0
-    would, keeps, total = capsys.readouterr().out.splitlines()
+    would, keeps, *_, total = capsys.readouterr().out.splitlines()
     assert would.startswith("would release /dev/loop")
     assert "orphan.img" in would
     assert "used.img: in use, reader (pid 4711)" in keeps

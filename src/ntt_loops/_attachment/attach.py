@@ -33,6 +33,8 @@ logger = logging.getLogger("ntt_loops")
 _WORTH_RETRYING = frozenset((errno.EBUSY, errno.EAGAIN, errno.ENXIO, errno.ENOENT, errno.EINTR))
 #: udev may have a stale partition open for some milliseconds (F26); another number is as good.
 _PURGE_SECONDS = 0.05
+#: So many numbers are tried before there is a pause.
+_TRIES_AT_ONCE = 8
 #: Refused so often, a number is held by somebody's claim (F24): the next one is tried.
 _REFUSALS = 3
 
@@ -74,7 +76,7 @@ class Attacher:
             tag = Tag(book.registry, kept, new_nonce(), token_of(self._request.medium))
             try:
                 config = self._config(bytes(tag))
-                self._bind(self._number(deadline), config)
+                self._bind_any(config, deadline)
                 binding = self._binding(self._handle, config, tag.nonce)
                 if self._request.writable:
                     overlap.warn(self._kernel, self._request.medium, binding.record)
@@ -98,6 +100,19 @@ class Attacher:
             self._refused[number] = _REFUSALS
             raise NotYet
         return number
+
+    def _bind_any(self, config: LoopConfig, deadline: Deadline) -> None:
+        """Bind one of some numbers: whoever was faster has the last one by now, so the next needs no pause."""
+        for left in reversed(range(_TRIES_AT_ONCE)):
+            try:
+                self._bind(self._number(deadline), config)
+            except NotYet:
+                if left == 0 or self._last_errno != errno.EBUSY:
+                    raise
+                refused, self._handle = self._handle, NO_HANDLE
+                refused.close()
+            else:
+                return
 
     def _bind(self, number: int, config: LoopConfig) -> None:
         """Bind a read-only descriptor of a device; NotYet where somebody was faster.
@@ -181,6 +196,7 @@ class Attacher:
             owner=self._kernel.process(),
             time=time.time(),
             uptime=self._kernel.uptime(),
+            image_bytes=image.file_bytes,
         )
 
     def _device(self, record: Record, size_bytes: int) -> LoopDevice:

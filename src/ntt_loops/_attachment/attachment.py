@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ntt_loops._attachment.attach import Attacher
+from ntt_loops._attachment.awaited import Awaited
 from ntt_loops._attachment.binding import Request
 from ntt_loops._attachment.identity import Identity
 from ntt_loops._attachment.image import Extent, open_image
@@ -80,12 +81,12 @@ def attach_kept(kernel: Kernel, ledger: Ledger, image: str, options: Options) ->
     return binding.device
 
 
-class LoopAttachment:
+class LoopAttachment(Awaited):
     """A scoped attachment: entered, the image is on a device; left, it is not.
 
     The device is held by one descriptor, and armed so that the kernel detaches it when that is closed - by the exit, by
     an exception, or by the end of the process, however it ends (F11). A forked child neither keeps it nor detaches it.
-    It may be entered again after its exit, which attaches anew; it belongs to one thread at a time.
+    It may be entered again after its exit, which attaches anew; it belongs to one thread or task at a time.
     """
 
     def __init__(self, kernel: Kernel, ledger: Ledger, image: str, options: Options) -> None:

@@ -51,6 +51,8 @@ class OpenImage:
     inode: int
     #: Bytes of the image that the device will show.
     size_bytes: int
+    #: Bytes of the whole file.
+    file_bytes: int
     #: Bytes at the end that are no whole sector, so that no loop device can show them (F5).
     tail_bytes: int
     is_sparse: bool
@@ -80,6 +82,7 @@ def open_image(image: str, *, writable: bool, extent: Extent) -> OpenImage:
         dev=found.st_dev,
         inode=found.st_ino,
         size_bytes=size_bytes,
+        file_bytes=found.st_size,
         tail_bytes=visible - size_bytes,
         is_sparse=found.st_blocks * _STAT_BLOCK_BYTES < found.st_size,
     )

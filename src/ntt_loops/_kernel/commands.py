@@ -168,6 +168,15 @@ def add_partitions(device: io.FileIO, first: int, last: int, *, within: float) -
             _run_on(device, [b"addpart"], within, package="util-linux", after=[b"%d" % one for one in place])
 
 
+def version(path: str, *, within: float) -> str:
+    """Return the first line that a program has to say of its version; empty where it does not."""
+    with contextlib.suppress(OSError):
+        ended = _run([os.fsencode(path), b"--version"], within, package="")
+        said = (os.fsdecode(ended.output) or ended.text).strip().splitlines()
+        return " ".join(said[0].partition("(")[0].split()) if said else ""
+    return ""
+
+
 def _partx(device: io.FileIO, *options: bytes, within: float) -> Ended:
     return _run_on(device, [b"partx", *options], within, package="util-linux")
 

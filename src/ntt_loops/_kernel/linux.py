@@ -7,7 +7,7 @@ import os
 import time
 from typing import TYPE_CHECKING, cast
 
-from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs
+from ntt_loops._kernel import abi, flock, guarded, ioctls, mountinfo, private_nodes, processes, sysfs, this_machine
 from ntt_loops._kernel.descriptors import open_descriptor
 from ntt_loops._kernel.programs import Programs
 from ntt_loops._kernel.sight import Sight
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Sequence
 
+    from ntt_loops._kernel.machine import Machine
     from ntt_loops._kernel.protocol import Handle
     from ntt_loops._kernel.values import LoopConfig, LoopStatus, Process
 
@@ -138,6 +139,14 @@ class LinuxKernel(Sight, Programs):
         """BLKGETSIZE64."""
         return ioctls.get_size_bytes(_number_of(handle))
 
+    def read(self, handle: Handle, offset_bytes: int, size_bytes: int) -> bytes:
+        """pread(2)."""
+        return os.pread(_number_of(handle), size_bytes, offset_bytes)
+
+    def drop_cache(self, handle: Handle) -> None:
+        """posix_fadvise(2)."""
+        os.posix_fadvise(_number_of(handle), 0, 0, os.POSIX_FADV_DONTNEED)
+
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION."""
         ioctls.delete_partition(_number_of(handle), partition)
@@ -164,6 +173,10 @@ class LinuxKernel(Sight, Programs):
     def is_remote_elsewhere(self) -> bool:
         """Look at the mountinfo of every other mount namespace."""
         return mountinfo.is_remote_elsewhere()
+
+    def machine(self, run_dir: bytes) -> Machine:
+        """Look through /proc, /sys, /dev and /etc, and ask each program for its version."""
+        return this_machine.look(run_dir, LOOP_CONTROL)
 
     def node(self, number: int, partition: int | None = None) -> str:
         """Return /dev/loopN or /dev/loopNpM."""

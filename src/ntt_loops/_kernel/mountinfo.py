@@ -176,7 +176,13 @@ class Namespaces:
 
 
 def may_hang(path: bytes, lines: list[Line]) -> bool:
-    """Tell whether an absolute path lies on storage that may never answer (F21); touches nothing.
+    """Tell whether an absolute path lies on storage that may never answer (F21); touches nothing."""
+    found = mount_of(path, lines)
+    return found is None or found.fstype not in LOCAL_FSTYPES
+
+
+def mount_of(path: bytes, lines: list[Line]) -> Line | None:
+    """Return the mount that an absolute path lies on; touches nothing.
 
     The longest mount point that is a prefix decides, of two mounts on one point the later.
     """
@@ -187,7 +193,7 @@ def may_hang(path: bytes, lines: list[Line]) -> bool:
             best is None or len(line.mount_point) >= len(best.mount_point)
         ):
             best = line
-    return best is None or best.fstype not in LOCAL_FSTYPES
+    return best
 
 
 def devices(pid: int) -> list[tuple[bytes, int | None]]:

@@ -99,13 +99,20 @@ _SYS_ADMIN = 1 << 21
 
 def surroundings() -> Surroundings:
     """Return what this process may, and whether the loop module is there."""
-    status = dict(line.split(b":", 1) for line in (_read("/proc/self/status") or b"").splitlines() if b":" in line)
-    effective = int(status.get(b"CapEff", b"0").strip() or b"0", 16)
     return Surroundings(
         has_module=os.path.exists("/sys/module/loop"),
-        has_sys_admin=bool(effective & _SYS_ADMIN),
-        has_seccomp_filter=status.get(b"Seccomp", b"").strip() == b"2",
+        has_sys_admin=bool(effective_capabilities() & _SYS_ADMIN),
+        has_seccomp_filter=_own_status().get(b"Seccomp", b"").strip() == b"2",
     )
+
+
+def effective_capabilities() -> int:
+    """Return the bits of this process's effective capabilities."""
+    return int(_own_status().get(b"CapEff", b"0").strip() or b"0", 16)
+
+
+def _own_status() -> dict[bytes, bytes]:
+    return dict(line.split(b":", 1) for line in (_read("/proc/self/status") or b"").splitlines() if b":" in line)
 
 
 def namespace(pid: int | str, kind: str) -> int | None:

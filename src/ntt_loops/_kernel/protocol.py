@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from ntt_loops._kernel.machine import Machine
     from ntt_loops._kernel.values import (
         BoundDevice,
         LoopConfig,
@@ -114,6 +115,12 @@ class Kernel(Protocol):
 
     def get_size_bytes(self, handle: Handle) -> int:
         """BLKGETSIZE64."""
+
+    def read(self, handle: Handle, offset_bytes: int, size_bytes: int) -> bytes:
+        """Read what the device shows there; less where it ends. On dead storage it may never return (F21)."""
+
+    def drop_cache(self, handle: Handle) -> None:
+        """Let go of what is cached of the device itself, so that the next read asks its image's file system again."""
 
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION; works also after a CLR_FD that took (F37)."""
@@ -223,6 +230,12 @@ class Kernel(Protocol):
 
     def remove_stale_nodes(self) -> None:
         """Remove the private nodes of devices that are not bound any more."""
+
+    def machine(self, run_dir: bytes) -> Machine:
+        """Return what this machine has; the ledger folder is to be at that absolute path."""
+
+    def number_limit(self) -> int:
+        """Return how many loop devices there can be."""
 
     def surroundings(self) -> Surroundings:
         """Return what this process has, for the words of an error."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel import mountinfo, processes, stacked, swaps, sysfs, users
+from ntt_loops._kernel import mountinfo, processes, stacked, swaps, sysfs, this_machine, users
 
 if TYPE_CHECKING:
     from ntt_loops._kernel.values import (
@@ -82,6 +82,10 @@ class Sight:
         """Return the loop devices whose backing file is one of these devices."""
         found = ((number, _backing_rdev(number)) for number in sysfs.bound_numbers())
         return [(number, rdev) for number, rdev in found if rdev is not None and rdev in rdevs]
+
+    def number_limit(self) -> int:
+        """Return how many minors there are, by ``max_part``."""
+        return this_machine.number_limit()
 
     def surroundings(self) -> Surroundings:
         """Look into /proc/self/status and /sys/module."""

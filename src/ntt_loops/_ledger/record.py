@@ -40,6 +40,8 @@ class Record:
     time: float = attrs.field(converter=_since_1970)
     #: Seconds since boot, for ages: the wall clock may be set back.
     uptime: float
+    #: The size of the image at the attach, None where it is not known: a device shows whole sectors of it only.
+    image_bytes: int | None = None
 
     @property
     def key(self) -> Key:
@@ -63,6 +65,7 @@ class Record:
             and {"pid": owner.pid, "start_ticks": owner.start_ticks, "pid_namespace": owner.pid_namespace},
             "time": self.time,
             "uptime": self.uptime,
+            "image_bytes": self.image_bytes,
         }
 
 
@@ -92,6 +95,7 @@ def record_of(line: dict[str, Any]) -> Record:
         owner=_owner(line.get("owner")),
         time=_seconds(line, "time"),
         uptime=_seconds(line, "uptime"),
+        image_bytes=None if line.get("image_bytes") is None else _whole(line, "image_bytes"),
     )
 
 

@@ -7,6 +7,7 @@ from ntt_loops._medium.host import DeviceState, list_devices
 from ntt_loops._medium.idle import release_idle
 from ntt_loops._medium.listing import AttachmentState, MediumState, list_media
 from ntt_loops._medium.plan import Scope
+from ntt_loops._medium.recorded_sweep import recorded_sweep
 from ntt_loops._medium.release import release_medium
 from ntt_loops._medium.release_one import release_device, release_number
 from ntt_loops._medium.reports import (
@@ -17,6 +18,7 @@ from ntt_loops._medium.reports import (
     LeftDevice,
     ReleasedDevice,
     ReleaseReport,
+    RescuableImage,
     SweepReport,
 )
 from ntt_loops._medium.sweep import sweep
@@ -33,10 +35,12 @@ __all__ = [
     "MediumState",
     "ReleaseReport",
     "ReleasedDevice",
+    "RescuableImage",
     "Scope",
     "SweepReport",
     "list_devices",
     "list_media",
+    "recorded_sweep",
     "release_device",
     "release_idle",
     "release_medium",

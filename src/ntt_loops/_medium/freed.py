@@ -1,4 +1,4 @@
-"""How many bytes a release gives back: those of a deleted image, at its last device (F22)."""
+"""How many bytes a release gives back: those of a deleted image, at its last device (F22); and what may be lost."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ class Going:
     def inode(self) -> tuple[int, int] | None:
         """The (dev, inode) of its image."""
         return self.candidate.seen.inode
+
+
+def not_written(kernel: Kernel, medium: str, going: Going, error: OSError) -> str:
+    """Say that the flush of a writable device failed."""
+    node, image = kernel.node(going.candidate.number), os.fsdecode(going.judged.path)
+    return (
+        f"what was written to {node} may not be in {image} (medium {medium}): {error.strerror}; "
+        "do not pack or unlink the image as it is"
+    )
 
 
 class Freed:

@@ -36,6 +36,7 @@ class AttachmentState:
         owner_is_alive: Whether that process lives; None where it cannot be told.
         age_seconds: How long ago it was attached, where that is on record.
         is_stuck: Whether its storage does not answer.
+        image_id: Device and inode number of its image: two deleted ones of one path are two. None where it is stuck.
     """
 
     device: str
@@ -48,6 +49,7 @@ class AttachmentState:
     owner_is_alive: bool | None
     age_seconds: float | None
     is_stuck: bool
+    image_id: tuple[int, int] | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""
@@ -105,6 +107,7 @@ def state_of(kernel: Kernel, candidate: Candidate, survey: Survey) -> Attachment
         owner_is_alive=None if owner is None else kernel.is_alive(owner),
         age_seconds=None if record is None else max(0.0, kernel.uptime() - record.uptime),
         is_stuck=seen.stuck,
+        image_id=seen.inode,
     )
 
 

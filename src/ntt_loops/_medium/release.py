@@ -13,7 +13,7 @@ from ntt_loops._attachment.holders import other_holder, say
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.attempt import Attempt, living_owner
 from ntt_loops._medium.candidates import Finder, OtherLedgers
-from ntt_loops._medium.freed import Freed
+from ntt_loops._medium.freed import Freed, not_written
 from ntt_loops._medium.records import Records
 from ntt_loops._medium.reports import LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
@@ -93,10 +93,18 @@ class Release:
         self._write_errors: list[tuple[Going, OSError]] = []
 
     def run(self, *, is_bare_name: bool) -> ReleaseReport:
-        """Go round until a look finds nothing, or the deadline has passed; then say what is left.
+        """Go round until a look finds nothing, or the deadline has passed; then say what is left."""
+        try:
+            return self._rounds(is_bare_name=is_bare_name)
+        except ImageWriteError:
+            raise
+        except BaseException as other:
+            for going, error in self._write_errors:  # the kernel says it only once, so it must not be lost
+                other.add_note(not_written(self._kernel, self._name, going, error))
+            raise
 
-        Storage that may hang is asked after the first round, so that it does not keep the rest waiting.
-        """
+    def _rounds(self, *, is_bare_name: bool) -> ReleaseReport:
+        """Storage that may hang is asked after the first round, so that it does not keep the rest waiting."""
         attempt = looks_after_deadline = 0
         while True:
             candidates = self._look(checks_name=is_bare_name and attempt == 0)
@@ -245,10 +253,7 @@ class Release:
         if self._write_errors:
             going, error = self._write_errors[0]
             image = Path(os.fsdecode(going.judged.path))
-            message = (
-                f"what was written to {self._kernel.node(going.candidate.number)} may not be in {image} "
-                f"(medium {name}): {error.strerror}; do not pack or unlink the image as it is"
-            )
+            message = not_written(self._kernel, name, going, error)
             return ImageWriteError(
                 message, medium=name, image=image, errno=error.errno, report=report, holders=tuple(holders)
             )

@@ -131,6 +131,15 @@ class AdoptedDevice(_Plain):
 
 
 @attrs.frozen
+class RescuableImage(_Plain):
+    """A deleted image that a device still has: ``rescue`` copies it back, as long as the device is attached."""
+
+    device: str
+    image: Path
+    size_bytes: int
+
+
+@attrs.frozen
 class SweepReport:
     """What a sweep did, or in a dry run what it would have done.
 
@@ -141,6 +150,8 @@ class SweepReport:
         forgotten: Records of attachments that do not exist.
         adopted: Kept devices that were put on record.
         problems: What was wrong with the ledger, or with one device, in words; the rest was swept all the same.
+        rescuable: The deleted images among these, as far as they can still be rescued, each with one device of it. In
+            a dry run that is also what would be released.
     """
 
     dry_run: bool
@@ -149,6 +160,7 @@ class SweepReport:
     forgotten: tuple[ForgottenRecord, ...] = ()
     adopted: tuple[AdoptedDevice, ...] = ()
     problems: tuple[str, ...] = ()
+    rescuable: tuple[RescuableImage, ...] = ()
 
     @property
     def freed_bytes(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,6 +119,8 @@ class Survey:
             hanging = [one.bound for one in seen if one.hangs and (one.judged or not one.is_asked)]
         if not hanging:
             return False
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - where nothing hangs nobody waits for it
+
         with ThreadPoolExecutor(min(len(hanging), _PROBES_AT_ONCE)) as pool:
             try:
                 answers = pool.map(self._probe_one, hanging)

@@ -17,6 +17,7 @@ from ntt_loops._medium.attempt import Attempt
 from ntt_loops._medium.freed import Freed
 from ntt_loops._medium.plan import Plan, Planner, Scope
 from ntt_loops._medium.reports import KeptDevice, Reason, SweepReport
+from ntt_loops._medium.rescuable import rescuable_images
 from ntt_loops._medium.survey import Survey
 from ntt_loops.errors import LedgerError
 
@@ -68,8 +69,13 @@ class _Sweep:
         # Storage that may hang comes last: it must not use up the time of the others.
         orphans.sort(key=lambda plan: plan.candidate.seen.hangs)
         held = find_holders_of(self._kernel, [one.candidate.number for one in orphans]) if self._dry_run else {}
-        for plan in orphans:
-            self._sweep_one(plan, held)
+        try:
+            for plan in orphans:
+                self._sweep_one(plan, held)
+        except BaseException as interrupt:
+            for problem in self._planner.problems:  # a lost write is said once, so it must not be lost
+                interrupt.add_note(problem)
+            raise
         self._strike()
         return self._report()
 
@@ -128,13 +134,16 @@ class _Sweep:
     def _report(self) -> SweepReport:
         in_use = [plan.candidate.number for plan in self._kept if plan.reason == "in use"]
         held = find_holders_of(self._kernel, in_use)
+        bound = self._survey.look()
+        planned = {plan.candidate.seen.key for plan in self._planner.plans.values()}
         return SweepReport(
             dry_run=self._dry_run,
-            released=self._freed.devices(self._survey.look()),
+            released=self._freed.devices(bound),
             kept=tuple(self._kept_device(plan, tuple(held.get(plan.candidate.number, ()))) for plan in self._kept),
             forgotten=tuple(self._planner.forgotten),
             adopted=tuple(self._planner.adopted),
             problems=tuple(dict.fromkeys(self._planner.problems)),
+            rescuable=rescuable_images(self._kernel, self._survey, [one for one in bound if one.key in planned]),
         )
 
     def _kept_device(self, plan: Plan, found: tuple[Holder, ...]) -> KeptDevice:

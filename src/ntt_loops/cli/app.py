@@ -26,6 +26,9 @@ VERBS = {
     "unmount": "Unmount all of a medium and detach all its devices.",
     "release": "Detach all devices of a medium or an image, or one device.",
     "sweep": "Detach devices of deleted images that nobody uses.",
+    "rescue": "Copy a deleted image back from the device that still has it.",
+    "doctor": "Tell whether this machine keeps the promises.",
+    "metrics": "Print how the host's loop devices stand, for Prometheus.",
 }
 
 

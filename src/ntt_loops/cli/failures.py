@@ -37,7 +37,13 @@ def complain(sentence: str) -> None:
 
 def status_of(error: OSError | ValueError) -> Exit:
     """Return BUSY where the same may work later: somebody uses a device, or works on the medium."""
-    return Exit.BUSY if isinstance(error, ntt_loops.DeviceBusyError) or _is_locked(error) else Exit.ERROR
+    is_busy = isinstance(error, ntt_loops.DeviceBusyError) or _is_locked(error) or _is_written_to(error)
+    return Exit.BUSY if is_busy else Exit.ERROR
+
+
+def _is_written_to(error: OSError | ValueError) -> bool:
+    """Whether a device changed while its image was rescued."""
+    return isinstance(error, ntt_loops.RescueError) and error.errno == errno.EBUSY
 
 
 def _is_locked(error: OSError | ValueError) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -15,6 +15,9 @@ from ntt_loops.cli.text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from rich.console import Console
+    from rich.text import Text
 
 
 class Cell(NamedTuple):
@@ -33,13 +36,19 @@ def echo_json(value: object, *, one_line: bool = False) -> None:
 
 def echo(*cells: Cell | str) -> None:
     """Print one line."""
-    parts = [Cell(visible(text), style) for text, style in map(_cell, cells)]
-    if not is_terminal():
-        click.echo("".join(part.text for part in parts).rstrip())
-        return
+    line = list(map(_cell, cells))
+    if is_terminal():
+        console().print(text_of([line]), soft_wrap=True)
+    else:
+        click.echo("".join(visible(cell.text) for cell in line).rstrip())
+
+
+def text_of(lines: Sequence[Sequence[Cell]]) -> Text:
+    """Return lines as rich has them."""
     from rich.text import Text  # noqa: PLC0415 - only where there is a terminal
 
-    _console().print(Text.assemble(*parts), soft_wrap=True)
+    parts = [Text.assemble(*((visible(text), style) for text, style in line)) for line in lines]
+    return Text("\n").join(parts)
 
 
 def echo_path(path: str) -> None:
@@ -52,12 +61,19 @@ def echo_path(path: str) -> None:
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[Cell | str]], *, indent: str = "") -> None:
     """Print rows below a header, in columns; the last one is of any length, and a row of one cell is a heading."""
+    for line in table(header, rows):
+        echo(indent, *line)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[Cell | str]]) -> list[list[Cell]]:
+    """Return the lines of such a table."""
     lines = [[Cell(name, "bold") for name in header], *([_cell(cell) for cell in row] for row in rows)]
     columns = zip(*(line for line in lines if len(line) > 1), strict=True)
     widths = [max(len(visible(cell.text)) for cell in column) for column in columns]
-    for line in lines:
-        padded = [_padded(cell, width + 2) for cell, width in zip(line[:-1], widths, strict=False)]
-        echo(indent, *padded, line[-1])
+    return [
+        [*(_padded(cell, width + 2) for cell, width in zip(line[:-1], widths, strict=False)), line[-1]]
+        for line in lines
+    ]
 
 
 def _padded(cell: Cell, width: int) -> Cell:
@@ -73,7 +89,8 @@ def _cell(cell: Cell | str) -> Cell:
     return Cell(cell) if isinstance(cell, str) else cell
 
 
-def _console() -> Any:  # noqa: ANN401 - rich's type, which is imported at first need
+def console() -> Console:
+    """Return stdout as rich has it."""
     from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
 
     return Console(markup=False, emoji=False, highlight=False)

@@ -42,6 +42,20 @@ def timeout_option(default: float) -> Callable[[Decorated], Decorated]:
     return click.option("--timeout", type=seconds, default=default, metavar="TIME", help=text)
 
 
+def output_option(command: Decorated) -> Decorated:
+    """Add ``--output``."""
+    text = "Write FILE, in one step and for everybody to read; node_exporter wants it to end in .prom."
+    return click.option(
+        "--output", metavar="FILE", callback=_named, help=text, shell_complete=_completing("file")
+    )(command)  # fmt: skip
+
+
+def watch_option(command: Decorated) -> Decorated:
+    """Add ``--watch``."""
+    text = "On a terminal, show it anew after TIME, until Ctrl-C. By default 2 s."
+    return click.option("--watch", type=seconds, is_flag=False, flag_value="2", metavar="[TIME]", help=text)(command)
+
+
 def image_argument(command: Decorated) -> Decorated:
     """Add IMAGE."""
     return click.argument("image", callback=_named, shell_complete=_completing("file"))(command)
@@ -96,6 +110,11 @@ def medium_argument(command: Decorated) -> Decorated:
 def device_argument(command: Decorated) -> Decorated:
     """Add DEVICE."""
     return click.argument("device", callback=_named, shell_complete=_completing("device"))(command)
+
+
+def file_argument(command: Decorated) -> Decorated:
+    """Add FILE."""
+    return click.argument("file", callback=_named, shell_complete=_completing("file"))(command)
 
 
 def _named(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:  # noqa: ANN401 - a str, a tuple of them, or None

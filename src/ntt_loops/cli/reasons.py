@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import ntt_loops
 from ntt_loops.cli.text import age, command_line, count, size
-from ntt_loops.cli.who import clause, remedy
+from ntt_loops.cli.who import clause, remedy, works_on_a_mount
 
 if TYPE_CHECKING:
     from ntt_loops import DeviceState, Holder
@@ -85,7 +85,7 @@ def _goes(found: DeviceState) -> str:
 def commands(found: DeviceState) -> list[tuple[str, str]]:
     """Return the commands that make it go, in their order, each with a remark."""
     lines: dict[str, str] = {}
-    for one in users(found):
+    for one in sorted(users(found), key=works_on_a_mount, reverse=True):
         words = remedy(one)
         if words is None:
             continue
@@ -94,3 +94,10 @@ def commands(found: DeviceState) -> list[tuple[str, str]]:
     if not (found.is_armed and lines):
         lines[command_line(["ntt-loops", "release", found.device])] = ""
     return list(lines.items())
+
+
+def rescue(found: DeviceState) -> str | None:
+    """Return the command that copies its image back, where that is deleted."""
+    if not found.is_deleted or found.is_stuck:
+        return None
+    return command_line(["ntt-loops", "rescue", found.device, f"{found.image}.rescued"])

@@ -35,9 +35,14 @@ def clause(holder: Holder) -> str:
     return _CLAUSES.get(holder.kind, "{0.device} is held by {0.kind} {0.where}").format(holder)
 
 
+def works_on_a_mount(holder: Holder) -> bool:
+    """Whether it is a process that uses what is mounted from the device: until it ends that cannot be unmounted."""
+    return holder.kind == "process" and not holder.where.startswith("/dev/")
+
+
 def _does(holder: Holder) -> str:
     """Return what a process does: it has the device itself open, or works on what is mounted from it."""
-    if holder.where.startswith("/dev/"):
+    if not works_on_a_mount(holder):
         return f"has {holder.device} open"
     return f"works at {holder.where}, which is mounted from {holder.device}"
 

@@ -36,6 +36,9 @@ class Backing(Protocol):
     def is_writable(self) -> bool:
         """Whether it was opened for writing."""
 
+    def read(self, offset_bytes: int, size_bytes: int) -> bytes:
+        """Return its bytes there."""
+
     def path(self) -> bytes:
         """Return what sysfs says: the present path, " (deleted)" behind it where its entry is gone (F28)."""
 
@@ -81,6 +84,10 @@ class ImageFile:
                 return False
             raise
         return True
+
+    def read(self, offset_bytes: int, size_bytes: int) -> bytes:
+        """pread(2)."""
+        return os.pread(self._file.fileno(), size_bytes, offset_bytes)
 
     def path(self) -> bytes:
         """Return where it is now; empty where nobody can say."""
@@ -131,6 +138,11 @@ class LowerDevice:
     def is_writable(self) -> bool:
         """Never: whoever stacks looks only."""
         return False
+
+    def read(self, offset_bytes: int, size_bytes: int) -> bytes:
+        """Read the device below, from where its partition begins."""
+        start_bytes = 0 if self.partition is None else self.device.partitions[self.partition].start_bytes
+        return self.device.read(start_bytes + offset_bytes, size_bytes)
 
     def path(self) -> bytes:
         """Return the node."""

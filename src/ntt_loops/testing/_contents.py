@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from ntt_loops._kernel.values import Probe, TableEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NODE = re.compile(r"loop(\d+)(?:p(\d+))?", re.ASCII)
 
@@ -24,6 +27,8 @@ class Content:
     #: What mount(8) says instead of mounting it.
     refusal: str = ""
     hang: Hang = ""
+    #: What lies on the mount point while it is mounted.
+    files: Mapping[str, bytes] = attrs.field(factory=dict)
 
 
 class Contents:

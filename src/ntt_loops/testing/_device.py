@@ -142,6 +142,13 @@ class Device:
         else:
             self._unbind()
 
+    def read(self, offset_bytes: int, size_bytes: int) -> bytes:
+        """Return what the device shows there; EIO where nothing is bound."""
+        if self.binding is None or self.is_rundown:
+            raise failure(errno.EIO)
+        size_bytes = max(0, min(size_bytes, self.binding.size_bytes - offset_bytes))
+        return self.binding.backing.read(self.binding.config.offset_bytes + offset_bytes, size_bytes)
+
     def flush(self) -> None:
         """Fsync: EIO once where a write was lost (F18), and at any time between CLR_FD and the next binding."""
         binding = None if self.is_rundown else self.binding

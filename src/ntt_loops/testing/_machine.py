@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
+from ntt_loops._kernel.machine import Machine as Facts
 from ntt_loops._kernel.values import SECTOR_BYTES, PartitionNode
+from ntt_loops.testing import _files
 from ntt_loops.testing._contents import Contents
 from ntt_loops.testing._device import Device, Use
 from ntt_loops.testing._failures import failure
+from ntt_loops.testing._mbr import read_mbr
 from ntt_loops.testing._processes import Processes
 from ntt_loops.testing._storage import Storage
 from ntt_loops.testing._users import Stacked, Users
@@ -45,7 +48,8 @@ class Machine:
         self._reads_tables = reads_tables
         self._has_rundown = has_rundown
         self._first_devices = devices
-        self._max_devices = _NUMBERS if max_devices is None else max_devices
+        self.facts = Facts()
+        self.max_devices = _NUMBERS if max_devices is None else max_devices
         self._lock = threading.RLock()
         self._collected: deque[tuple[Device, Use]] = deque()
         self.boot()
@@ -70,6 +74,8 @@ class Machine:
 
     def power_off(self) -> None:
         """Take everything away, without a word to anybody."""
+        for entry in self.users.mounts:
+            _files.take_away(entry.mount_point, entry.files)
         for device in self.devices.values():
             for use in device.uses:
                 use.is_open = False
@@ -171,7 +177,7 @@ class Machine:
         return number if number in self.devices else self._make(number).number
 
     def _make(self, number: int) -> Device:
-        if len(self.devices) >= self._max_devices:
+        if len(self.devices) >= self.max_devices:
             raise failure(errno.ENOSPC)
         rdev = os.makedev(_LOOP_MAJOR, number)
         device = Device(number, rdev, self._next_diskseq(), self._has_rundown, self._next_diskseq)
@@ -193,7 +199,8 @@ class Machine:
     def table_of(self, device: Device) -> tuple[TableEntry, ...]:
         """Return the partition table on a device."""
         binding = device.running()
-        return self.contents.table_at(binding.backing.file_id, binding.config.offset_bytes)
+        put = self.contents.table_at(binding.backing.file_id, binding.config.offset_bytes)
+        return put or read_mbr(device.read(0, SECTOR_BYTES))
 
     def scan(self, device: Device) -> None:
         """Read the table after a LOOP_CONFIGURE with PARTSCAN, if this kernel does: it cuts what is too long (F55)."""

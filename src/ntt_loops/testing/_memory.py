@@ -6,7 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from ntt_loops._kernel.values import LoopStatus, Surroundings
+from ntt_loops._kernel.values import LoopStatus
+from ntt_loops.testing._around import Around
 from ntt_loops.testing._backing import ImageFile
 from ntt_loops.testing._device import Use
 from ntt_loops.testing._handle import MemoryHandle, opened, own
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from ntt_loops._kernel.values import LoopConfig, Process
 
 
-class MemoryKernel(Sight, Programs, RestOfTheWorld):
+class MemoryKernel(Sight, Programs, Around, RestOfTheWorld):
     """A ``Kernel`` whose loop devices exist in memory only; images are real files.
 
     Args:
@@ -182,6 +183,17 @@ class MemoryKernel(Sight, Programs, RestOfTheWorld):
         with self._machine:
             return own(handle).device.size_bytes()
 
+    def read(self, handle: Handle, offset_bytes: int, size_bytes: int) -> bytes:
+        """Read the image's own bytes."""
+        with self._machine as machine:
+            device = own(handle).device
+            machine.ask(device, None)
+            return device.read(offset_bytes, size_bytes)
+
+    def drop_cache(self, handle: Handle) -> None:
+        """Nothing is cached."""
+        own(handle)
+
     def delete_partition(self, handle: Handle, partition: int) -> None:
         """BLKPG_DEL_PARTITION."""
         with self._machine:
@@ -221,10 +233,6 @@ class MemoryKernel(Sight, Programs, RestOfTheWorld):
 
     def remove_stale_nodes(self) -> None:
         """Do nothing: there are none."""
-
-    def surroundings(self) -> Surroundings:
-        """Return that nothing is lacking."""
-        return Surroundings()
 
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._kernel.protocol import StuckError
 from ntt_loops._kernel.values import Mount, Probe
+from ntt_loops.testing import _files
 from ntt_loops.testing._contents import Content, parsed, refused
 from ntt_loops.testing._device import Use
 from ntt_loops.testing._handle import own
@@ -52,7 +53,7 @@ class Programs:
             if content.refusal or content.probe.type not in fstype.split(","):
                 raise OSError(errno.EIO, content.refusal or refused(node, mount_point))
             if content.hang != "unmounted":
-                _mount(machine, *found, mount_point, content.probe.type)
+                _mount(machine, *found, mount_point, content)
             machine.options[mount_point] = options
             if content.hang:
                 message = f"mount did not end within {within:.1f} s"
@@ -116,15 +117,21 @@ def _content(machine: Machine, device: Device, partition: int | None, offset_byt
     return machine.contents.at(binding.backing.file_id, binding.config.offset_bytes + start + offset_bytes)
 
 
-def _mount(machine: Machine, device: Device, partition: int | None, point: bytes, fstype: str) -> None:
+def _mount(machine: Machine, device: Device, partition: int | None, point: bytes, content: Content) -> None:
+    fstype = content.probe.type
     use = Use(partition, claim=(fstype, partition))
     try:
         device.open(use)
     except OSError as error:
         message = f"mount: {os.fsdecode(point)}: {os.fsdecode(node_name(device.number, partition))} already mounted."
         raise OSError(errno.EIO, message) from error
+    try:
+        _files.put(point, content.files)
+    except OSError:
+        device.close(use)
+        raise
     process = machine.processes.current()
     command = machine.processes.command(process.pid)
     source = node_name(device.number, partition)
     mount = Mount(device.rdev_of(partition), point, fstype, source, process.pid, command, is_ours=True)
-    machine.users.mounts.append(MountEntry(point, mount, device, use))
+    machine.users.mounts.append(MountEntry(point, mount, device, use, files=content.files))

@@ -12,11 +12,14 @@ from ntt_loops._loops import Loops
 from ntt_loops.testing._memory import MemoryKernel
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def in_memory(kernel: MemoryKernel | None = None) -> Iterator[MemoryKernel]:
+def in_memory(
+    kernel: MemoryKernel | None = None, *, run_dir: str | os.PathLike[str] | None = None
+) -> Iterator[MemoryKernel]:
     """Make ``ntt_loops.attached`` and its like work on a kernel in memory, without root and on any system.
 
     ::
@@ -28,13 +31,14 @@ def in_memory(kernel: MemoryKernel | None = None) -> Iterator[MemoryKernel]:
 
     Args:
         kernel: The one to use, with what other processes do to it set up; by default a new one like Linux 6.11.
+        run_dir: The ledger folder; by default one that goes at the end.
 
     Yields:
-        The kernel: its controls play the rest of the world. The ledger lies in a folder that goes at the end.
+        The kernel: its controls play the rest of the world.
     """
     kernel = MemoryKernel() if kernel is None else kernel
-    with (
-        tempfile.TemporaryDirectory(prefix="ntt-loops-") as folder,
-        DEFAULT.replaced_by(Loops(Path(folder, "run"), kernel)),
-    ):
+    with contextlib.ExitStack() as stack:
+        if run_dir is None:
+            run_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ntt-loops-")), "run")
+        stack.enter_context(DEFAULT.replaced_by(Loops(run_dir, kernel)))
         yield kernel

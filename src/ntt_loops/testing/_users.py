@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ntt_loops._kernel.values import StackedDevice
+from ntt_loops.testing import _files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ntt_loops._kernel.values import Mount
     from ntt_loops.testing._device import Device, Use
 
@@ -55,6 +58,7 @@ class MountEntry:
     device: Device | Stacked
     use: Use | None
     is_busy: bool = False
+    files: Mapping[str, bytes] = attrs.field(factory=dict)
 
     @property
     def is_ours(self) -> bool:
@@ -69,7 +73,8 @@ class MountEntry:
         return self.device.rdev_of(None if self.use is None else self.use.partition)
 
     def close(self) -> None:
-        """Let go of what is below it."""
+        """Let go of what is below it, and take its files away."""
+        _files.take_away(self.mount_point, self.files)
         if isinstance(self.device, Stacked):
             self.device.upper.remove(self)
         elif self.use is not None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ntt_loops._kernel.values import NAME_BYTES, LoopConfig, Probe
+from ntt_loops.testing import _files
 from ntt_loops.testing._backing import ImageFile, LowerDevice
 from ntt_loops.testing._contents import Content
 from ntt_loops.testing._device import Use
@@ -16,7 +17,7 @@ from ntt_loops.testing._mounts import MountsElsewhere
 from ntt_loops.testing._names import node_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ntt_loops._kernel.values import Process, TableEntry
     from ntt_loops.testing._contents import Hang
@@ -33,6 +34,11 @@ class RestOfTheWorld(MountsElsewhere):
     """Controls of the kernel in memory. None of them is a call that the library makes."""
 
     _machine: Machine
+
+    def device_numbers(self) -> list[int]:
+        """Return the numbers of all devices there are, bound or not."""
+        with self._machine as machine:
+            return sorted(machine.devices)
 
     # -- what is stacked, and partitions
 
@@ -128,14 +134,16 @@ class RestOfTheWorld(MountsElsewhere):
         version: str = "",
         refusal: str = "",
         hang: Hang = "",
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         """Say what blkid(8) finds at a byte of an image; nothing at all where this was not said.
 
         ``refusal`` is what mount(8) says instead of mounting it. With ``hang`` it is killed at its deadline, and has
-        mounted it all the same or not.
+        mounted it all the same or not. ``files``, by their names, lie on the mount point while the library has it
+        mounted there; that folder must be empty.
         """
         found = os.stat(image)
-        content = Content(Probe(type, usage, table, version), refusal, hang)
+        content = Content(Probe(type, usage, table, version), refusal, hang, _files.checked(files or {}))
         with self._machine as machine:
             machine.contents.put((found.st_dev, found.st_ino), offset_bytes, content)
 

@@ -97,6 +97,26 @@ def a_sweep(cli: CommandLine, kernel: MemoryKernel) -> object:
     return cli("sweep", "--system", "--json").json
 
 
+def a_rescue(cli: CommandLine, kernel: MemoryKernel) -> object:
+    """A deleted image on a device that can be written to and has a user."""
+    number = kernel.attach_foreign(Path("disk-12.img").absolute(), read_only=False)
+    kernel.open_elsewhere(number, pid=4711, command="dd")
+    Path("disk-12.img").unlink()
+    return cli("rescue", "/dev/loop0", "disk-12.img", "--json").json
+
+
+def a_checkup(cli: CommandLine, kernel: MemoryKernel) -> object:
+    """A machine that lacks something."""
+    kernel.machine_has(release="5.10.0")
+    return cli("doctor", "--json").json
+
+
+def the_measures(cli: CommandLine, kernel: MemoryKernel) -> object:
+    """After a sweep."""
+    a_sweep(cli, kernel)
+    return cli("metrics", "--json").json
+
+
 EXAMPLES = {
     "list": a_list,
     "why": a_reason,
@@ -106,6 +126,9 @@ EXAMPLES = {
     "unmount": an_unmount,
     "release": a_release,
     "sweep": a_sweep,
+    "rescue": a_rescue,
+    "doctor": a_checkup,
+    "metrics": the_measures,
 }
 
 

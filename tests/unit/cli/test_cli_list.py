@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 import ntt_loops
+from ntt_loops.cli import watching
+from ntt_loops.cli.output import Cell
 from tests.unit.cli.conftest import HASH
 
 if TYPE_CHECKING:
@@ -75,3 +80,41 @@ def test_names_cannot_forge_lines_or_reach_the_terminal(cli: CommandLine, kernel
     done = cli("list", "--json")
     assert done.out.isascii()
     assert done.json["others"][0]["image"] == str(image)
+
+
+@pytest.mark.parametrize("arguments", [["--watch"], ["--watch", "5s"], ["--watch", "1", "--json"]])
+def test_watching_is_for_a_terminal(cli: CommandLine, arguments: list[str]) -> None:
+    """A pipe would never end; misuse says what to do."""
+    done = cli("list", *arguments)
+    assert (done.status, done.out) == (2, "")
+    assert "--watch is for a terminal" in done.err
+
+
+def test_a_watched_list_takes_a_time(cli: CommandLine) -> None:
+    """Not a word."""
+    done = cli("list", "--watch", "often")
+    assert (done.status, "'often' is no time" in done.err) == (2, True)
+
+
+def test_watching_takes_a_fifth_of_the_time_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that takes a second is made every five; what has no room on the screen is counted."""
+    moments, pauses, shown = iter([10.0, 11.0, 20.0, 20.001]), [], []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 2:
+            raise KeyboardInterrupt
+
+    def look() -> list[list[Cell]]:
+        shown.append(1)
+        return [[Cell(f"line {number}")] for number in range(100)]
+
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(time, "sleep", pause)
+    with pytest.raises(KeyboardInterrupt):
+        watching.watch(look, 0.0)
+    assert pauses == [4.0, 0.2]
+    assert len(shown) == 2
+    lines = watching._fitting(look(), 24, 2.0)
+    assert len(lines) == 24
+    assert lines[-1] == [Cell("... and 78 lines more", "dim")]

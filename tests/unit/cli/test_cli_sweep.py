@@ -32,7 +32,10 @@ def orphans(kernel: MemoryKernel, tmp_path: Path) -> list[int]:
 def test_dry_run_only_tells(cli: CommandLine, kernel: MemoryKernel, orphans: list[int]) -> None:
     """What would go, what would stay and why, and how much would come back; status 0 though one is in use."""
     done = cli("sweep", "--system", "--dry-run")
-    would, kept, total = done.out.splitlines()
+    would, kept, *saved, total = done.out.splitlines()
+    assert [line.split()[:6] for line in saved] == [
+        ["deleted", "by", "mistake?", "ntt-loops", "rescue", f"/dev/loop{number}"] for number in orphans
+    ]
     assert would.startswith(f"would release /dev/loop{orphans[0]} of ")
     assert kept.endswith("used.img: in use, reader (pid 4711)")
     assert total == "would release 1 device, kept 1, 4 KiB would come back"

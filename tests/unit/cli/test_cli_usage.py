@@ -97,18 +97,21 @@ def test_help_is_within_80_columns_and_has_every_verb(cli: CommandLine) -> None:
     assert all(f"\n  {verb} " in done.out for verb in VERBS)
 
 
-@pytest.mark.parametrize("package", ["click", "rich"])
-def test_without_the_extra_it_says_how_to_get_it(package: str) -> None:
+@pytest.mark.parametrize(
+    ("package", "verb", "extra"),
+    [("click", "list", "cli"), ("rich", "list", "cli"), ("prometheus_client", "metrics", "cli,metrics")],
+)
+def test_without_the_extra_it_says_how_to_get_it(package: str, verb: str, extra: str) -> None:
     """One sentence, no traceback, status 1."""
     code = (
         f"import sys; sys.modules[{package!r}] = None; sys.stdout.isatty = lambda: True\n"
         "from ntt_loops.cli import main; from ntt_loops.testing import in_memory\n"
-        "with in_memory(): sys.exit(main(['list']))"
+        f"with in_memory(): sys.exit(main([{verb!r}]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert f"needs {package}" in done.stderr
-    assert "pipx install 'ntt-loops[cli]'" in done.stderr
+    assert f"pipx install 'ntt-loops[{extra}]'" in done.stderr
 
 
 def test_the_module_is_the_command() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,19 @@ def test_mounts_come_off_before_what_they_stand_on(cli: CommandLine, kernel: Mem
         ["umount", "/mnt/a b/in'side"],
         ["umount", "/mnt/a b"],
         ["ntt-loops", "release", "/dev/loop0"],
+    ]
+
+
+def test_who_works_on_a_mount_goes_before_it(cli: CommandLine, kernel: MemoryKernel) -> None:
+    """Else umount would say that its target is busy; who has the device itself open is in nobody's way."""
+    number = kernel.attach_foreign("disk-12.img")
+    kernel.mount(number, "/mnt/x", busy=True)
+    kernel.open_elsewhere(number, pid=4711, command="dd")
+    assert commands_of(cli("why", "/dev/loop0").out) == [
+        f"kill {os.getpid()}",
+        "umount /mnt/x",
+        "kill 4711",
+        "ntt-loops release /dev/loop0",
     ]
 
 

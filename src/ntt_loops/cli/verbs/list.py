@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import ntt_loops
+from ntt_loops.cli import watching
 from ntt_loops.cli.exits import Exit
-from ntt_loops.cli.output import Cell, echo, echo_json, echo_table, is_terminal
-from ntt_loops.cli.parameters import json_option, timeout_option
+from ntt_loops.cli.output import Cell, echo, echo_json, echo_table, is_terminal, table
+from ntt_loops.cli.parameters import json_option, timeout_option, watch_option
 from ntt_loops.cli.text import age, size
 from ntt_loops.cli.verb import Verb
 from ntt_loops.cli.who import state, who
@@ -27,15 +28,19 @@ _HEADER = ("DEVICE", "STATE", "SIZE", "AGE", "HELD BY")
 
 
 @click.command("list", cls=Verb)
+@watch_option
 @timeout_option(10.0)
 @json_option
-def command(timeout: float, *, as_json: bool) -> Exit:
+def command(watch: float | None, timeout: float, *, as_json: bool) -> Exit:
     """List the host's loop devices: by medium, and those of others.
 
     STATE is scoped (goes with its 'with' block or run), mounted (goes with its last mount), kept (stays until it is
     released) or foreign (somebody else made it); deleted, if its image is; stuck, if its storage does not answer.
     """
-    devices = sorted(ntt_loops.list_devices(timeout=timeout), key=_place)
+    if watch is not None:
+        _check_watchable(as_json=as_json)
+        watching.watch(lambda: _lines(_devices(timeout)), watch)
+    devices = _devices(timeout)
     if as_json:
         echo_json(_plain(devices))
     elif is_terminal():
@@ -44,6 +49,16 @@ def command(timeout: float, *, as_json: bool) -> Exit:
         header = ("MEDIUM", *_HEADER, "IMAGE")
         echo_table(header, [[one.medium or "-", *_cells(one), _held(one), str(one.image)] for one in devices])
     return Exit.DONE
+
+
+def _check_watchable(*, as_json: bool) -> None:
+    if as_json or not is_terminal():
+        message = "--watch is for a terminal: for a program, call 'ntt-loops list --json' now and then"
+        raise click.UsageError(message)
+
+
+def _devices(timeout: float) -> list[DeviceState]:
+    return sorted(ntt_loops.list_devices(timeout=timeout), key=_place)
 
 
 def _place(device: DeviceState) -> tuple[bool, str, str, int]:
@@ -64,10 +79,14 @@ def _plain(devices: Iterable[DeviceState]) -> dict[str, Any]:
 
 
 def _show(devices: list[DeviceState]) -> None:
-    """Print a heading for each medium and its images, and below it their devices."""
+    for line in _lines(devices):
+        echo(*line)
+
+
+def _lines(devices: list[DeviceState]) -> list[list[Cell]]:
+    """Return a heading for each medium and its images, and below it their devices."""
     if not devices:
-        echo("Nothing is attached on this host.")
-        return
+        return [[Cell("Nothing is attached on this host.")]]
     rows: list[list[Cell | str]] = []
     for medium, of_medium in groupby(devices, key=lambda one: one.medium):
         rows.append([Cell(medium, "bold cyan") if medium is not None else Cell("Of no medium", "bold")])
@@ -75,7 +94,7 @@ def _show(devices: list[DeviceState]) -> None:
             rows.append([Cell(f"  {image}", "dim")])
             for one in of_image:
                 rows += _rows(one)
-    echo_table(("  DEVICE", *_HEADER[1:]), rows)
+    return table(("  DEVICE", *_HEADER[1:]), rows)
 
 
 def _rows(device: DeviceState) -> list[list[Cell | str]]:

@@ -11,7 +11,7 @@ from ntt_loops.cli.exits import Exit
 from ntt_loops.cli.failures import complain
 from ntt_loops.cli.output import Cell, echo, echo_json
 from ntt_loops.cli.parameters import json_option, seconds, timeout_option, under_option
-from ntt_loops.cli.text import count, size
+from ntt_loops.cli.text import command_line, count, size
 from ntt_loops.cli.verb import Verb
 from ntt_loops.cli.who import who
 
@@ -34,7 +34,7 @@ def command(  # noqa: PLR0913 - its options
     Without an option only those that ntt_loops attached. A device in use is kept in any case, and that is no error.
     """
     report = ntt_loops.sweep(
-        under=under, system=system, kept_older_than=kept_older_than, dry_run=dry_run, timeout=timeout
+        under=under, system=system, kept_older_than=kept_older_than, dry_run=dry_run, record=True, timeout=timeout
     )
     if as_json:
         echo_json(report.to_dict())
@@ -61,6 +61,8 @@ def _show(report: SweepReport) -> None:
     for kept in report.kept:
         held = "".join(f", {who(holder)}" for holder in kept.holders)
         echo("kept ", Cell(kept.device, "bold"), f" of {kept.image}: {kept.reason}{held}")
+    for image in report.rescuable:
+        echo("deleted by mistake? ", command_line(["ntt-loops", "rescue", image.device, f"{image.image}.rescued"]))
     done = count(len(report.released), "device")
     echo(f"{released} {done}, kept {len(report.kept)}, {size(report.freed_bytes)} " + _freed(report))
 

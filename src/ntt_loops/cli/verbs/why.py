@@ -10,7 +10,7 @@ import ntt_loops
 from ntt_loops.cli.exits import Exit
 from ntt_loops.cli.output import Cell, echo, echo_json, echo_table
 from ntt_loops.cli.parameters import device_argument, json_option, timeout_option
-from ntt_loops.cli.reasons import commands, facts, users, verdict
+from ntt_loops.cli.reasons import commands, facts, rescue, users, verdict
 from ntt_loops.cli.targets import device_of
 from ntt_loops.cli.verb import Verb
 from ntt_loops.cli.who import state
@@ -48,6 +48,7 @@ def _plain(node: str, found: DeviceState | None) -> dict[str, Any]:
         "state": state(found),
         "verdict": verdict(node, found),
         "commands": [command for command, _ in commands(found)],
+        "rescue": rescue(found),
     }
 
 
@@ -61,6 +62,11 @@ def _show(found: DeviceState) -> None:
         echo()
         rows = [[one.kind, str(one.pid or "-"), one.command or "-", one.device, one.where or "-"] for one in held]
         echo_table(("HOLDER", "PID", "COMMAND", "NODE", "WHERE"), rows, indent="  ")
+    saves = rescue(found)
+    if saves is not None:
+        echo()
+        echo("Deleted by mistake? Before it goes:")
+        echo("  ", Cell(saves, "bold"))
     echo()
     echo("To let it go:")
     lines = commands(found)
