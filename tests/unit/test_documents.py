@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import configparser
 import doctest
 import json
 import re
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -156,3 +158,14 @@ def test_every_json_is_json(page: Path) -> None:
     for one in pages.examples(page, "json"):
         documents = one.code.splitlines() if one.page == "docs/ledger.md" else [one.code]
         assert all(json.loads(document) for document in documents)
+
+
+def test_every_configuration_that_is_shown_can_be_read() -> None:
+    """TOML as TOML; a unit's settings have a section and names, which may come again."""
+    for one in pages.all_examples("toml"):
+        assert tomllib.loads(one.code)
+    for one in pages.all_examples("ini"):
+        unit = configparser.ConfigParser(strict=False, interpolation=None)
+        unit.read_string(one.code)
+        assert [name for name in unit.sections() if unit[name]] == unit.sections()
+        assert unit.sections()
