@@ -68,7 +68,9 @@ def test_f31_with_partscan_the_kernel_drops_them_at_the_detach(
     tmp_path: Path, number: int, detach: Callable[[Attachment], None], scoped: Flag
 ) -> None:
     """With PARTSCAN the kernel drops the partitions at the detach, whoever made them."""
-    assert _left_after(filled(tmp_path / "one"), number, scoped | Flag.PARTSCAN, detach) == []
+    _left_after(filled(tmp_path / "one"), number, scoped | Flag.PARTSCAN, detach)
+    # Where udev's close is the last one, sysfs shows the device as free a moment before they are dropped.
+    rawloop.wait_until(lambda: not rawloop.partitions(number), "the kernel drops the partitions")
 
 
 def test_f31_a_leftover_partition_of_an_unbound_device_can_be_opened_and_deleted(tmp_path: Path, number: int) -> None:

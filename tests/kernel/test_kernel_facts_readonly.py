@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,8 +25,15 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("backing", ["/dev/null", "/", "/proc/self/status"])
 def test_f06_what_is_no_regular_file_or_block_device_is_refused(backing: str) -> None:
     """A character device, a folder, and most of procfs are refused: EINVAL."""
-    with fails_with(errno.EINVAL), attach(backing):
-        pass
+    with ExitStack() as stack:
+        try:
+            loop = stack.enter_context(attach(backing))
+        except OSError as error:
+            refusal = error.errno
+        else:
+            assert (backing, rawloop.size_bytes(loop.held)) == ("/proc/self/status", 0)
+            pytest.skip("this kernel does not ask if a file can be read through an iterator")
+    assert refusal == errno.EINVAL
 
 
 def test_f06_some_procfs_files_attach_with_size_0() -> None:
@@ -45,12 +53,18 @@ def test_f06_one_read_only_descriptor_makes_the_device_read_only(
 
 
 def test_f07_a_write_to_a_read_only_device_is_eperm_and_blkroset_does_not_change_that(tmp_path: Path) -> None:
-    """A read-only device opens for writing, but a write is EPERM; BLKROSET(0) succeeds and undoes nothing."""
-    with attach(filled(tmp_path / "image")) as loop:
+    """A read-only device opens for writing, but a write is EPERM; BLKROSET(0) succeeds and undoes nothing.
+
+    Where it does take, the driver refuses the write: EIO. The image stays as it was.
+    """
+    image = filled(tmp_path / "image")
+    with attach(image) as loop:
         rawloop.set_read_only(loop.held, on=False)
-        assert rawloop.sysfs(loop.number, "ro") == b"1"
-        with opened(loop.node, os.O_RDWR) as fd, fails_with(errno.EPERM):
+        takes = rawloop.sysfs(loop.number, "ro") == b"0"
+        with opened(loop.node, os.O_RDWR) as fd, fails_with(errno.EIO if takes else errno.EPERM):
             os.pwrite(fd, b"B" * 512, 0)
+            os.fsync(fd)
+    assert b"B" not in image.read_bytes()
 
 
 def test_f46_sysfs_ro_follows_the_flag_at_configure(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from tests.support.media import new_hash, new_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from pytest_mock import MockerFixture
 
@@ -117,19 +117,3 @@ def test_udev_is_told_of_every_change_during_the_cycles(loops: Loops, image: Pat
 def _trigger(ended: threading.Event) -> None:
     while not ended.is_set():
         oracle.run("udevadm", "trigger", "--action=change", "--sysname-match=loop*", "--subsystem-match=block")
-
-
-def test_the_links_of_an_attachment_go_with_it(loops: Loops, tmp_path: Path) -> None:
-    """Udev's own names of a partition are there while it is attached, and no longer than that."""
-    disk = make_disk(tmp_path / f"{new_hash()}.img", partitions=1)
-    with loops.attached(disk) as device:
-        (part,) = device.partitions
-        oracle.run("udevadm", "settle", "--timeout=600")
-        links = _links(part.path)
-        assert links
-    oracle.run("udevadm", "settle", "--timeout=600")
-    assert [link for link in links if link.exists()] == []
-
-
-def _links(node: Path) -> list[Path]:
-    return [link for link in Path("/dev/disk").glob("by-*/*") if link.resolve() == node]
