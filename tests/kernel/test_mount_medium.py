@@ -329,7 +329,7 @@ def test_idle_left_overs_are_released_first(loops: Loops, root: Path, image: Pat
     loops.attach_kept(image)
     by_losetup(image)
     used = by_losetup(image)
-    with loops.attached(image) as living, mounted(used, root.with_name("mnt"), "-o", "ro,noload"):
+    with loops.attached(image) as living, mounted(used, root.with_name("elsewhere"), "-o", "ro,noload"):
         medium = loops.mount_medium(image, root=root)
         assert set(oracle.bound_devices(image)) == {str(living), used, str(medium.devices[0])}
         assert autoclear(used) == "0"

@@ -30,7 +30,7 @@ _HEADER_START = b'{"ntt_loops_ledger":%d,' % FORMAT
 #: What lines of this very text say: nearly every one that is read was written or read here before. So many are
 #: remembered; when there are more, all are forgotten.
 _remembered: dict[bytes, Record] = {}
-_MOST_REMEMBERED = 512
+_MOST_REMEMBERED = 16
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 

@@ -21,7 +21,7 @@ from ntt_loops._medium.deletion import Deletion, Judged, judge
 from ntt_loops.errors import LoopPermissionError, LoopUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import BoundDevice, Kernel, LoopStatus
@@ -119,14 +119,7 @@ class Survey:
             hanging = [one.bound for one in seen if one.hangs and (one.judged or not one.is_asked)]
         if not hanging:
             return False
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - where nothing hangs nobody waits for it
-
-        with ThreadPoolExecutor(min(len(hanging), _PROBES_AT_ONCE)) as pool:
-            try:
-                answers = pool.map(self._probe_one, hanging)
-            except RuntimeError:  # the interpreter is ending, and starts no thread any more
-                answers = map(self._probe_one, hanging)
-            found = dict(zip(map(_key, hanging), answers, strict=True))
+        found = dict(zip(map(_key, hanging), _all_at_once(self._probe_one, hanging), strict=True))
         is_new = any(self._known.get(key) != seen for key, seen in found.items())
         self._known.update(found)
         return is_new
@@ -233,6 +226,16 @@ class Survey:
         node = self._kernel.node(number)
         message = f"{node} may not be opened: {error.strerror}; it takes root, or read access to the nodes"
         return LoopPermissionError(message, device=node, errno=error.errno)
+
+
+def _all_at_once(ask: Callable[[BoundDevice], Seen], devices: Sequence[BoundDevice]) -> list[Seen]:
+    try:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - where nothing hangs nobody waits for it
+
+        with ThreadPoolExecutor(min(len(devices), _PROBES_AT_ONCE)) as pool:
+            return list(pool.map(ask, devices))
+    except RuntimeError:  # the interpreter is ending, and starts no thread any more
+        return list(map(ask, devices))
 
 
 def _key(bound: BoundDevice) -> tuple[int, int | None, bytes]:

@@ -17,8 +17,8 @@ from ntt_loops._kernel.descriptors import open_descriptor
 
 #: How a file system says that it has none; what else stands against it comes again with a name.
 _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT)
-_NO_FILE = io.FileIO(os.devnull)
-_NO_FILE.close()
+#: A closed file that never was one: nothing is opened for it.
+_NO_FILE = io.FileIO.__new__(io.FileIO)
 
 
 class NewFile:
