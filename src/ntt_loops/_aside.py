@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+_ASKED_SECONDS = 0.1
 logger = logging.getLogger("ntt_loops")
 
 
@@ -153,9 +154,10 @@ class Errand(Generic[T]):
 
     async def _ended(self) -> None:
         cancelled: asyncio.CancelledError | None = None
-        while not self._told.done():
+        while not (self._told.done() or (cancelled is not None and self._is_over)):
             try:
-                await asyncio.wait([self._told])
+                # A second Ctrl-C may hit the very step that tells: once cancelled, it is asked for as well.
+                await asyncio.wait([self._told], timeout=None if cancelled is None else _ASKED_SECONDS)
             except asyncio.CancelledError as error:
                 self._clock.stop(by_raising=self._by_raising)
                 cancelled = cancelled or error
