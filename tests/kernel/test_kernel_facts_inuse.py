@@ -14,7 +14,7 @@ from tests.support import rawloop
 from tests.support.images import make_image
 from tests.support.needs import require_tool
 from tests.support.oracle import run
-from tests.support.rawloop import Attachment, attach, opened
+from tests.support.rawloop import Attachment, Flag, Status, attach, opened
 from tests.support.rig import fails_with, filled, is_claimed, mounted, mounted_elsewhere, private_number, swapping
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def partitioned(tmp_path: Path) -> Iterator[Attachment]:
     image, content = filled(tmp_path / "image", size_bytes=MIB), make_image(tmp_path / "p1", size_bytes=3 * MIB)
     with image.open("ab") as file:
         file.write(content.read_bytes())
-    with private_number() as number, attach(image, writable=True, number=number) as loop:
+    status = Status(flags=Flag.PARTSCAN)  # without it the next open may drop the partition (F60)
+    with private_number() as number, attach(image, writable=True, number=number, status=status) as loop:
         rawloop.add_partition(loop.held, 1, MIB, 3 * MIB)
         yield loop
 
@@ -142,7 +143,7 @@ def test_f24_a_claim_keeps_out_configure(tmp_path: Path) -> None:
         with opened(node, os.O_RDONLY | os.O_EXCL) as claim:
             with opened(node) as stranger, fails_with(errno.EBUSY):
                 rawloop.configure(stranger, image)
-            rawloop.configure(claim, image, rawloop.Status(flags=rawloop.Flag.AUTOCLEAR))
+            rawloop.configure(claim, image, Status(flags=Flag.AUTOCLEAR))
             assert rawloop.is_bound(number)
 
 

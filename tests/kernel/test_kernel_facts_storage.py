@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import rawloop
 from tests.support.children import HANG_SECONDS, Child
+from tests.support.features import has_rundown
 from tests.support.fuse import FuseServer, fuse
 from tests.support.rawloop import Attachment, attach, clear_as_only_opener, opened
 from tests.support.rig import filled, hidden_number
@@ -56,6 +57,8 @@ def _attached(server: FuseServer, node: Path, *, writable: bool) -> Iterator[Att
         hidden_number(node) as number,
         attach(image, number=number, private_node=node, writable=writable) as attachment,
     ):
+        with opened(node):  # on 6.1 the first open writes back what is dirty (F60): it is not the one that is watched
+            pass
         yield attachment
 
 
@@ -125,9 +128,30 @@ def test_f21_sysfs_diskseq_and_the_claim_answer(server: FuseServer, loop: Attach
         assert start(lambda: _claimed_seq(loop)).words() == repr(loop.diskseq)
 
 
-def test_f21_clr_fd_and_set_status_of_an_idle_device_answer(server: FuseServer, loop: Attachment) -> None:
-    """With the server stopped SET_STATUS64 and CLR_FD of an idle device work, and the close after it frees it."""
+def _asks_the_server(setter: Child) -> bool:
+    """Whether a SET_STATUS64 hangs because the kernel asks the server for its block size."""
+
+    def is_decided() -> bool:
+        return setter.words(0) is not None or "statfs" in setter.stack()
+
+    with suppress(AssertionError):
+        rawloop.wait_until(is_decided, "SET_STATUS64 answers, or asks")
+    assert is_decided(), setter.stack()
+    return setter.words(0) is None
+
+
+def test_f21_set_status_of_an_idle_device_answers(server: FuseServer, loop: Attachment) -> None:
+    """With the server stopped SET_STATUS64 of an idle device works, unless the kernel asks the server in it."""
     status = rawloop.get_status(loop.held)
+    with server.stopped() as start:
+        setter = start(lambda: _set_same_status(loop, status))
+        if _asks_the_server(setter):
+            pytest.skip("this kernel asks the server for its block size in SET_STATUS64")
+        assert setter.words() == "None"
+
+
+def test_f21_clr_fd_of_an_idle_device_answers(server: FuseServer, loop: Attachment) -> None:
+    """With the server stopped CLR_FD of an idle device works, and the close after it frees it."""
 
     def clear() -> None:
         with opened(loop.node, os.O_RDONLY | os.O_EXCL) as fd:
@@ -135,7 +159,6 @@ def test_f21_clr_fd_and_set_status_of_an_idle_device_answer(server: FuseServer, 
 
     loop.close()
     with server.stopped() as start:
-        assert start(lambda: _set_same_status(loop, status)).words() == "None"
         assert start(clear).words() == "None"
         rawloop.wait_until(lambda: not loop.is_attached(), "the device is free")
 
@@ -159,12 +182,14 @@ def test_f50_a_killed_reader_that_was_the_last_opener_blocks_every_open(server: 
 
 
 def test_f51_set_status_waits_for_what_is_in_flight_beyond_sigkill(server: FuseServer, loop: Attachment) -> None:
-    """SET_STATUS64 waits for requests under way, beyond SIGKILL; meanwhile opens of the node hang too."""
+    """SET_STATUS64 waits for requests under way, beyond SIGKILL; where an open takes its lock, opens hang too."""
     status = rawloop.get_status(loop.held)
+    opens_wait = has_rundown()  # both came with 18048c1af783
     with server.stopped() as start:
         _stuck(start(lambda: _read(loop)))
         assert _stuck(start(lambda: _set_same_status(loop, status))).survives(signal.SIGKILL)
-        assert _are_stuck(start(lambda: _seq(loop)))
+        opener = start(lambda: _seq(loop))
+        assert _are_stuck(opener) or not opens_wait
         assert start(loop.is_attached).words() == "True"
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import rawloop, tables
-from tests.support.features import require_table_reader
+from tests.support.features import require_lasting_partitions, require_table_reader
 from tests.support.needs import require_tool
 from tests.support.oracle import run
 from tests.support.rawloop import Flag, Status, attach, clear_as_only_opener, opened
@@ -93,6 +95,8 @@ def test_f56_configure_with_partscan_drops_stale_partitions_unless_one_is_open(
     tmp_path: Path, number: int, *, is_open: bool
 ) -> None:
     """One that somebody has open keeps them all, over the next image."""
+    if is_open:
+        require_lasting_partitions()
     with attach(filled(tmp_path / "one"), number=number) as loop:
         rawloop.add_partition(loop.held, 1, 4096, 4096)
         rawloop.add_partition(loop.held, 2, 8192, 4096)
@@ -105,6 +109,45 @@ def test_f56_configure_with_partscan_drops_stale_partitions_unless_one_is_open(
             assert rawloop.partitions(number) == ([1, 2] if is_open else [])
             assert held is None or os.pread(held, 1, 0) == b"B"
             stack.close()
+
+
+def _opened_while_dropped(image: Path, number: int) -> int | None:
+    """Open the last of many partitions between the unbinding and its drop; None where that came too late."""
+    status = Status(flags=Flag.PARTSCAN | Flag.AUTOCLEAR)
+    with ExitStack() as stack, attach(image, number=number, status=status) as loop:
+        for partition in range(1, MANY + 1):
+            rawloop.add_partition(loop.held, partition, 4096 * partition, 4096)
+        other = os.open(loop.node, os.O_RDONLY | os.O_CLOEXEC)
+        loop.close()
+        thread = threading.Thread(target=os.close, args=(other,))
+        stack.callback(thread.join)
+        thread.start()
+        rawloop.wait_until(lambda: not rawloop.is_bound(number), f"{loop.node} is unbound")
+        try:
+            return os.open(rawloop.node(number, MANY), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENXIO):
+                raise
+            return None
+
+
+def test_f61_a_partition_that_is_opened_while_it_is_dropped_shows_the_next_image(tmp_path: Path, number: int) -> None:
+    """The open waits for the drop and succeeds; sysfs has no such partition, and it reads what comes next."""
+    one, two = filled(tmp_path / "one", size_bytes=MIB), filled(tmp_path / "two", b"B", size_bytes=MIB)
+    held: list[int] = []
+
+    def is_caught() -> bool:
+        found = _opened_while_dropped(one, number)
+        held.extend([] if found is None else [found])
+        return found is not None
+
+    rawloop.wait_until(is_caught, "an open in the moment of the drop")
+    with attach(two, number=number, status=Status(flags=Flag.PARTSCAN)) as loop, ExitStack() as stack:
+        stack.callback(os.close, held[0])  # it is an opener of the disk: no detach before its close
+        assert rawloop.partitions(number) == []
+        assert os.pread(held[0], 1, 0) == b"B"
+        loop.close()
+        assert loop.is_attached()
 
 
 def test_f58_attaching_takes_no_capability(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
@@ -14,6 +15,7 @@ from ntt_loops import DeviceBusyError, Loops, LoopUnavailableError
 from ntt_loops._kernel.descriptors import open_numbers
 from ntt_loops._kernel.linux import LinuxKernel
 from tests.support import oracle, rawloop, tables
+from tests.support.features import require_lasting_partitions
 from tests.support.forked import elsewhere, forks
 from tests.support.interrupts import PACKAGE, interrupt
 from tests.support.kernels import PinnedKernel
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 MANY = 60
+CYCLES = 5
 #: One in so many points is interrupted: each takes a whole attach.
 STRIDE = 3
 
@@ -105,6 +108,32 @@ def test_processes_that_read_at_once_all_see_them(loops: Loops, tmp_path: Path) 
     loops.release(device)
 
 
+def _close_after(handle: Handle, other: int) -> None:
+    """Close a descriptor right after the library has closed its own."""
+    while not handle.closed:
+        os.sched_yield()
+    os.close(other)
+
+
+def test_the_exit_comes_after_the_drop(tmp_path: Path) -> None:
+    """Where another one's close is the last, the kernel drops the partitions after sysfs shows the device as free."""
+    image = tables.partitioned(
+        new_image(tmp_path), 4 * MIB, "label: gpt", *(f"start={2048 + 8 * one}, size=8" for one in range(MANY))
+    )
+    with private_number() as number:
+        attachment = Loops(tmp_path / "run", PinnedKernel({number: rawloop.node(number)})).attached(image)
+        for _ in range(CYCLES):
+            with attachment as device:
+                assert len(device.partitions) == MANY
+                assert attachment._binding is not None
+                others = attachment._binding.handle, os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+                thread = threading.Thread(target=_close_after, args=others)
+                thread.start()
+            left = rawloop.partitions(number)
+            thread.join()
+            assert left == []
+
+
 def test_a_stranger_on_the_number_is_not_touched(tmp_path: Path, image: Path) -> None:
     """An old LoopDevice lists nothing of what another image has on its number, and adds nothing there."""
     with private_number() as number:
@@ -145,6 +174,7 @@ def test_a_detach_while_the_table_is_read_waits_for_the_reader(tmp_path: Path, i
 
 def _leave_stale(folder: Path, number: int) -> None:
     """Leave partition 1 of an old image on a number that is free again."""
+    require_lasting_partitions()
     with rawloop.attach(new_image(folder), number=number) as old:
         rawloop.add_partition(old.held, 1, 4096, 4096)
         clear_as_only_opener(old.held)

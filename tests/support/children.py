@@ -58,6 +58,10 @@ class Child:
         time.sleep(0.005)
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].startswith("D")
 
+    def stack(self) -> str:
+        """Return the functions of the kernel that it is in."""
+        return Path(f"/proc/{self.pid}/stack").read_text()
+
     def survives(self, number: signal.Signals) -> bool:
         """Send a signal; whether the process is still there after a while."""
         os.kill(self.pid, number)

@@ -69,6 +69,8 @@ class World(abc.ABC):
     #: Whether CLR_FD as only opener detaches at the last close (6.11 and later), not at once.
     rundown: bool
     has_diskseq: bool
+    #: Whether partitions that an image without PARTSCAN left are there until they are deleted (F60).
+    keeps_leftovers: bool
 
     def __init__(self, kernel: Kernel, folder: Path) -> None:
         self.kernel = kernel

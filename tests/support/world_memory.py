@@ -21,6 +21,7 @@ class MemoryWorld(World):
         super().__init__(self.memory, folder)
         self.rundown = rundown
         self.has_diskseq = True
+        self.keeps_leftovers = True
         self._pids = itertools.count(5_000_000)
 
     def image(self, size_bytes: int = IMAGE_BYTES, content: Content = "pattern") -> Path:

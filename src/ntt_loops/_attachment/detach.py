@@ -77,7 +77,7 @@ class Detacher:
                 return Detached(Outcome.BUSY)
         finally:
             self._device.close(claim)
-        return Detached(self._verdict(Outcome.DETACHING))
+        return Detached(self._verdict(Outcome.DETACHING, flags))
 
     def _claim(self) -> Handle | Outcome:
         try:
@@ -155,16 +155,18 @@ class Detacher:
         with undo, undo:
             self.kernel.clear(claim)
             close()
-            outcome = self._verdict(Outcome.BUSY)
+            outcome = self._verdict(Outcome.BUSY, flags)
             undo.is_needed = outcome is Outcome.BUSY
         if outcome is Outcome.BUSY:  # else its last other opener closed it, and what we armed goes: our doing, too
-            outcome = self._verdict(Outcome.BUSY if stays else Outcome.DETACHING)
+            outcome = self._verdict(Outcome.BUSY if stays else Outcome.DETACHING, flags)
         if outcome is Outcome.RELEASED:
             leftover.delete_unbound(self.kernel, self.identity.number, partitions, self.deadline)
         return outcome
 
-    def _verdict(self, otherwise: Outcome) -> Outcome:
+    def _verdict(self, otherwise: Outcome, flags: LoopFlags) -> Outcome:
         """Ask sysfs until it says that the attachment is gone: udev may hold it for some milliseconds more (F26)."""
         until = self.deadline if otherwise is Outcome.DETACHING else self.patience
         is_gone = wait_until(lambda: not self.identity.is_bound(self.kernel), until)
+        if is_gone and flags.partscan:  # the kernel drops no others, and somebody may have them open
+            leftover.wait_dropped(self.kernel, self.identity.number, self.deadline)
         return Outcome.RELEASED if is_gone else otherwise

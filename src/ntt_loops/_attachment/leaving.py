@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ntt_loops._attachment import leftover
 from ntt_loops._attachment.holders import find_holders, other_holder, say
 from ntt_loops._backoff import wait_until
 from ntt_loops.errors import DeviceBusyError, ImageWriteError
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def wait_gone(kernel: Kernel, identity: Identity, deadline: Deadline) -> list[Holder]:
-    """Ask sysfs until the attachment is gone; return who keeps it where it is not."""
-    if wait_until(lambda: not identity.is_bound(kernel), deadline):
-        return []
-    found = find_holders(kernel, identity.number)
-    if not identity.is_bound(kernel):
+    """Ask sysfs until the attachment and its partitions are gone; return who keeps it where it is not."""
+    is_gone = wait_until(lambda: not identity.is_bound(kernel), deadline)
+    found = [] if is_gone else find_holders(kernel, identity.number)
+    if is_gone or not identity.is_bound(kernel):
+        leftover.wait_dropped(kernel, identity.number, deadline)
         return []
     return found or [other_holder(kernel, identity.number, "unknown")]
 

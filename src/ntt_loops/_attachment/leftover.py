@@ -10,7 +10,7 @@ import errno
 import logging
 from typing import TYPE_CHECKING
 
-from ntt_loops._backoff import NotYet, retry
+from ntt_loops._backoff import NotYet, retry, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +56,16 @@ def delete_unbound(kernel: Kernel, number: int, partitions: Sequence[PartitionNo
             retry(attempt, until, gave_up=gave_up)
         except NotYet:
             return
+
+
+def wait_dropped(kernel: Kernel, number: int, until: Deadline) -> None:
+    """Wait until the kernel has dropped the partitions of an image with PARTSCAN that is gone from sysfs.
+
+    Where the last close was udev's, that takes some milliseconds more, and whoever opens one of their nodes meanwhile
+    sees the next image through it (F61). Bound again, the number is another image's: the kernel was through before.
+    """
+    if not wait_until(lambda: not kernel.partitions(number) or kernel.is_bound(number), until):
+        logger.warning("%s: partitions of an earlier image are left", kernel.node(number))
 
 
 def purge(kernel: Kernel, number: int, until: Deadline) -> bool:
