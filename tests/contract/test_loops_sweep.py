@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import Loops
+from ntt_loops._backoff import Deadline
 from ntt_loops._medium import attempt
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_mock import MockerFixture
 
     from ntt_loops import SweepReport
     from tests.support.world import World
@@ -200,3 +203,26 @@ def test_the_listing_shows_ours_and_strangers_on_the_same_image(world: World, lo
         assert loops.list_media("other") == []
     loops.release_all(medium)
     assert loops.list_media() == []
+
+
+def test_another_release_that_works_is_waited_for(world: World, loops: Loops, mocker: MockerFixture) -> None:
+    """The lock of the host is had for some milliseconds, of another device: this one is not in use for that."""
+    image = world.image()
+    device = loops.attach_kept(image, writable=True)
+    image.unlink()
+    lock = world.kernel.lock_detach
+    taken = mocker.patch.object(world.kernel, "lock_detach", side_effect=[None, None, lock()])
+    assert [one.device for one in loops.sweep().released] == [str(device)]
+    assert taken.call_count == 3
+
+
+def test_who_looks_for_a_moment_is_no_user_in_a_dry_run(world: World, loops: Loops, mocker: MockerFixture) -> None:
+    """As a detach waits until a look is over, so does what tells beforehand what it would do."""
+    image = world.image()
+    device = loops.attach_kept(image)
+    image.unlink()
+    reader = world.open_elsewhere(device.number)
+    mocker.patch.object(Deadline, "pause", side_effect=lambda _: reader.close())
+    assert [one.device for one in loops.sweep(dry_run=True).released] == [str(device)]
+    assert is_bound(world, device.number, image)
+    assert len(loops.sweep().released) == 1

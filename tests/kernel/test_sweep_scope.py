@@ -93,6 +93,7 @@ def test_under_a_folder(loops: Loops, tmp_path: Path, form: str, monkeypatch: py
         "symlink": tmp_path / "link",
     }
     report = loops.sweep(under=forms[form])  # type: ignore[arg-type]
+    assert report.kept == ()
     assert sorted(one.device for one in report.released) == sorted(inside)
     assert {one.found_by for one in report.released} == {"deleted"}
     assert report.freed_bytes == 3 * SIZE_BYTES

@@ -122,10 +122,10 @@ class Detacher:
         """
         write_error = self._device.flush(claim)
         try:
-            lock = self.kernel.lock_detach()
+            lock = retry(self._lock, self.patience)
         except FileNotFoundError:  # a container without loop-control
             return Detached(Outcome.NO_NODE, write_error)
-        if lock is None:
+        except NotYet:
             return Detached(Outcome.BUSY, write_error)
         try:
             flags = self._device.flags(claim)
@@ -135,6 +135,13 @@ class Detacher:
         finally:
             lock.close()
         return Detached(outcome, write_error)
+
+    def _lock(self) -> Handle:
+        """Take the host's lock; another release has it for some milliseconds, and its device is not this one."""
+        lock = self.kernel.lock_detach()
+        if lock is None:
+            raise NotYet
+        return lock
 
     def _close_armed(self, claim: Handle, flags: LoopFlags) -> Outcome:
         partitions = [] if flags.partscan else self.kernel.partitions(self.identity.number)

@@ -35,6 +35,10 @@ _REASON_OF: dict[Outcome, Reason] = {
 }
 
 
+#: The pause before the try of that number: some ten milliseconds.
+_PAUSE_OF_A_LOOK = 5
+
+
 def sweep(kernel: Kernel, ledger: Ledger, scope: Scope, deadline: Deadline) -> SweepReport:
     """Sweep once. See ``Loops.sweep`` for what it raises."""
     if not scope.dry_run:
@@ -68,7 +72,7 @@ class _Sweep:
         orphans = [plan for plan in self._planner.plans.values() if plan.reason is None]
         # Storage that may hang comes last: it must not use up the time of the others.
         orphans.sort(key=lambda plan: plan.candidate.seen.hangs)
-        held = find_holders_of(self._kernel, [one.candidate.number for one in orphans]) if self._dry_run else {}
+        held = self._holders_of(orphans) if self._dry_run else {}
         try:
             for plan in orphans:
                 self._sweep_one(plan, held)
@@ -78,6 +82,15 @@ class _Sweep:
             raise
         self._strike()
         return self._report()
+
+    def _holders_of(self, orphans: list[Plan]) -> dict[int, list[Holder]]:
+        """Return who holds them; who merely looked at one is gone when it is asked again, as a detach would."""
+        held = find_holders_of(self._kernel, [one.candidate.number for one in orphans])
+        in_use = [number for number, holders in held.items() if holders]
+        if in_use:
+            self._deadline.pause(_PAUSE_OF_A_LOOK)
+            held |= find_holders_of(self._kernel, in_use)
+        return held
 
     def _sweep_one(self, plan: Plan, held: dict[int, list[Holder]]) -> None:
         going = self._freed.going(plan.candidate)
