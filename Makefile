@@ -1,9 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# How many processes run the tests: half of the time a test waits, so one more than there are cores, up to eight.
-# pytest's processes: make test WORKERS=3 is faster. Tests of who uses a device, and the sessions of the documents, may
-# then meet each other, as they may meet strangers.
+# pytest's processes, 0 for one: make test WORKERS=3 is faster, but tests of who uses a device, and the sessions of the
+# documents, may then meet each other, as they may meet strangers.
 WORKERS ?= 0
 STAMP := $(VENV)/installed
 # Those that test-dist is for; CONTRIBUTING.md says where each was run.

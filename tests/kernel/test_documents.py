@@ -34,7 +34,7 @@ def test_sessions_of_a_page_are_as_shown(page: Path, tmp_path: Path) -> None:
         for step, one in zip(session, printed, strict=True)
         if not transcripts.is_as_shown(one, step.printed, tmp_path)
     ]
-    assert wrong == []
+    assert not wrong, "\n\n".join(f"$ {command}\n{one}" for command, one in wrong)
 
 
 @pytest.mark.parametrize(
