@@ -56,7 +56,7 @@ def prepare(interpreter: str, wheel: Path, sdist: Path, folder: Path) -> Trial:
     trial = Trial(folder / "venv/bin/python", unpacked)
     pip = [str(trial.python), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--upgrade", "pip>=25.1"], check=True)
-    subprocess.run([*pip, f"{wheel}[cli]", "--group", "test", *CHECKERS], cwd=unpacked, check=True)
+    subprocess.run([*pip, f"{wheel}[cli,dask,metrics,pytest]", "--group", "test", *CHECKERS], cwd=unpacked, check=True)
     return trial
 
 
