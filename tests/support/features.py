@@ -6,10 +6,11 @@ NTT_LOOPS_REQUIRE holds ``features``.
 
 from __future__ import annotations
 
+import errno
 import functools
 import subprocess
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,21 @@ def opens_drop_partitions() -> bool:
             rawloop.add_partition(one.held, 1, 4096, 4096)
             with rawloop.opened(node):
                 return rawloop.partitions(number) == []
+
+
+@functools.cache
+def takes_past_the_end() -> bool:
+    """Whether BLKPG adds a partition that ends past the end of the device, as it did before Linux 6.5 (F55)."""
+    with _bound() as one:
+        try:
+            rawloop.add_partition(one.held, 1, 0, 2 * tables.SECTOR)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOSPC):
+                raise
+            return False
+        with suppress(OSError):  # an open of another has dropped it (F60)
+            rawloop.delete_partition(one.held, 1)
+        return True
 
 
 def require_diskseq() -> None:

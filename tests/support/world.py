@@ -71,6 +71,8 @@ class World(abc.ABC):
     has_diskseq: bool
     #: Whether partitions that an image without PARTSCAN left are there until they are deleted (F60).
     keeps_leftovers: bool
+    #: Whether BLKPG adds what ends past the end of the device (F55).
+    takes_past_the_end: bool
 
     def __init__(self, kernel: Kernel, folder: Path) -> None:
         self.kernel = kernel

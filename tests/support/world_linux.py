@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from ntt_loops._kernel.linux import LinuxKernel
 from ntt_loops._kernel.values import SECTOR_BYTES
 from tests.support import guard, oracle, rawloop, tables
-from tests.support.features import has_diskseq, has_rundown, opens_drop_partitions
+from tests.support.features import has_diskseq, has_rundown, opens_drop_partitions, takes_past_the_end
 from tests.support.images import make_image
 from tests.support.needs import find_tool, require_tool
 from tests.support.world import IMAGE_BYTES, Ability, Attached, Content, Elsewhere, Mounted, Place, Where, World
@@ -46,6 +46,7 @@ class LinuxWorld(World):
         self.rundown = has_rundown()
         self.has_diskseq = has_diskseq()
         self.keeps_leftovers = not opens_drop_partitions()
+        self.takes_past_the_end = takes_past_the_end()
         self._numbers: list[int] = []
 
     def end(self) -> None:

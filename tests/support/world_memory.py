@@ -22,6 +22,7 @@ class MemoryWorld(World):
         self.rundown = rundown
         self.has_diskseq = True
         self.keeps_leftovers = True
+        self.takes_past_the_end = False
         self._pids = itertools.count(5_000_000)
 
     def image(self, size_bytes: int = IMAGE_BYTES, content: Content = "pattern") -> Path:

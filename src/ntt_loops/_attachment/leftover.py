@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ntt_loops")
 
+#: 60 partitions take some 10 ms. What is there so much later the kernel does not drop any more.
+_DROP_SECONDS = 0.5
+
 
 def delete(kernel: Kernel, claim: Handle, number: int, partitions: Sequence[PartitionNode]) -> None:
     """Delete partitions through a claim on a device that has no image any more (F37)."""
@@ -63,9 +66,11 @@ def wait_dropped(kernel: Kernel, number: int, until: Deadline) -> None:
 
     Where the last close was udev's, that takes some milliseconds more, and whoever opens one of their nodes meanwhile
     sees the next image through it (F61). Bound again, the number is another image's: the kernel was through before.
+    What it has not dropped by then is deleted.
     """
-    if not wait_until(lambda: not kernel.partitions(number) or kernel.is_bound(number), until):
-        logger.warning("%s: partitions of an earlier image are left", kernel.node(number))
+    is_over = wait_until(lambda: not kernel.partitions(number) or kernel.is_bound(number), until.sooner(_DROP_SECONDS))
+    if not is_over:
+        delete_unbound(kernel, number, kernel.partitions(number), until)
 
 
 def purge(kernel: Kernel, number: int, until: Deadline) -> bool:
