@@ -19,8 +19,9 @@ SESSIONS = [page for page in pages.pages() if pages.examples(page, "console")]
 
 
 @pytest.mark.parametrize("page", SESSIONS, ids=pages.name_of)
-def test_sessions_of_a_page_are_as_shown(page: Path, tmp_path: Path) -> None:
+def test_sessions_of_a_page_are_as_shown(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All commands of a page, in one shell, print what is below each; numbers of devices and processes apart."""
+    monkeypatch.setenv("NTT_LOOPS_RUN_DIR", str(tmp_path / ".ledger"))  # a sweep tells of what other tests left there
     require_tool("losetup")
     mark = secrets.token_hex(6)
     for example in pages.examples(page, "python"):
