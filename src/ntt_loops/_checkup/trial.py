@@ -73,7 +73,7 @@ class Trial:
         device = attach_kept(self._kernel, self._ledger, image, self._options(image))
         os.unlink(image)  # whoever is killed here leaves what a sweep takes
         released = release_device(self._kernel, self._ledger, device, self._deadline).released
-        if [one.device for one in released] != [str(self._kernel.node(device.number))]:
+        if [one.device for one in released] != [self._kernel.node(device.number)]:
             message = f"{device} was not released"
             raise NttLoopsError(message)
         return "a kept device was released, and the kernel says so"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from ntt_loops._medium.deletion import Deletion
@@ -23,6 +22,6 @@ def rescuable_images(kernel: Kernel, survey: Survey, devices: Iterable[Seen]) ->
             continue
         size_bytes = kernel.size_bytes(seen.number)
         if seen.inode not in found or found[seen.inode].size_bytes < size_bytes:
-            node = os.fspath(kernel.node(seen.number))
+            node = kernel.node(seen.number)
             found[seen.inode] = RescuableImage(node, survey.image_of(seen), size_bytes)
     return tuple(found.values())

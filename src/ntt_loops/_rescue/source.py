@@ -45,7 +45,7 @@ class Source:
     @property
     def node(self) -> str:
         """Its path."""
-        return os.fspath(self.kernel.node(self.number))
+        return self.kernel.node(self.number)
 
     def error(self, reason: str, number: int) -> RescueError:
         """Return why it was not copied."""

@@ -128,7 +128,7 @@ class Sights(abc.ABC):
     def _stale(self, numbers: Iterable[int]) -> frozenset[str]:
         unbound = (number for number in numbers if not self.kernel.is_bound(number))
         found = ((number, one.number) for number in unbound for one in self.kernel.partitions(number))
-        return frozenset(os.fspath(self.kernel.node(*one)) for one in found)
+        return frozenset(self.kernel.node(*one) for one in found)
 
     def _recorded(self, bound: Iterable[BoundDevice], worlds: Iterable[World]) -> dict[Key, World]:
         keys = {_key_of(one) for one in bound}
