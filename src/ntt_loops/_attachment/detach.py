@@ -20,6 +20,8 @@ from ntt_loops._backoff import Deadline, NotYet, retry, wait_until
 from ntt_loops._kernel import StuckError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ntt_loops._attachment.identity import Identity
     from ntt_loops._kernel import Handle, Kernel, LoopFlags
 
@@ -34,6 +36,8 @@ class Detacher:
         within: Seconds for each call that may hang, made in a child process; None where the storage is local.
         patience: Until when a device that another opener keeps is tried again under the same claim.
         deadline: Until when a detach that did take is waited for.
+        on_write_error: Told that what was written through the device is not all in the image. The kernel says so only
+            once (F18), so it is told at once: the detach may yet fail or be interrupted.
     """
 
     kernel: Kernel
@@ -42,6 +46,7 @@ class Detacher:
     within: float | None
     patience: Deadline
     deadline: Deadline
+    on_write_error: Callable[[OSError], object]
 
     @property
     def _device(self) -> Claimed:
@@ -72,7 +77,7 @@ class Detacher:
                 is_there = self.identity.is_bound(self.kernel)
                 return Detached(Outcome.NO_NODE if is_there else Outcome.GONE)
             if not flags.read_only:
-                return self._detach_writable(claim)
+                return Detached(self._detach_writable(claim))
             if not self._clear(claim, flags):
                 return Detached(Outcome.BUSY)
         finally:
@@ -113,28 +118,27 @@ class Detacher:
         leftover.delete(self.kernel, claim, self.identity.number, partitions)
         return True
 
-    def _detach_writable(self, claim: Handle) -> Detached:
+    def _detach_writable(self, claim: Handle) -> Outcome:
         """Detach by the last close: only that one writes back what is dirty before it unbinds (F18).
 
         So a second descriptor is open while CLR_FD arms AUTOCLEAR, and closing both does the rest. If the device stays,
         somebody else has it open, and it is disarmed through a new claim. In between another release could claim it and
         take the arming for the owner's: so one lock of the host is held from before the flags are read.
         """
-        write_error = self._device.flush(claim)
+        error = self._device.flush(claim)
+        if error is not None:
+            self.on_write_error(error)
         try:
             lock = retry(self._lock, self.patience)
         except FileNotFoundError:  # a container without loop-control
-            return Detached(Outcome.NO_NODE, write_error)
+            return Outcome.NO_NODE
         except NotYet:
-            return Detached(Outcome.BUSY, write_error)
+            return Outcome.BUSY
         try:
             flags = self._device.flags(claim)
-            outcome = Outcome.GONE if flags is None else self._close_armed(claim, flags)
-        except StuckError:
-            outcome = Outcome.STUCK
+            return Outcome.GONE if flags is None else self._close_armed(claim, flags)
         finally:
             lock.close()
-        return Detached(outcome, write_error)
 
     def _lock(self) -> Handle:
         """Take the host's lock; another release has it for some milliseconds, and its device is not this one."""

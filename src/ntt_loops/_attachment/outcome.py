@@ -31,7 +31,5 @@ class Detached:
     """The outcome of one try."""
 
     outcome: Outcome
-    #: What was written through the device is not all in the image: the kernel says so only once (F18).
-    write_error: OSError | None = None
     #: Of FAILED: what the kernel said.
     error: OSError | None = None

@@ -11,6 +11,8 @@ from ntt_loops._attachment import Detached, Detacher, Outcome, find_holders
 from ntt_loops._attachment.holders import Holder, Kind, other_holder, owner_holder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel, Process
     from ntt_loops._medium.candidates import Candidate
@@ -36,8 +38,11 @@ class Attempt:
     deadline: Deadline
     within: float
 
-    def detach(self, candidate: Candidate) -> Detached:
-        """Try once; no claim is laid on what belongs to a living ``with`` block, or cannot be told apart."""
+    def detach(self, candidate: Candidate, on_write_error: Callable[[OSError], object]) -> Detached:
+        """Try once; no claim is laid on what belongs to a living ``with`` block, or cannot be told apart.
+
+        ``on_write_error`` is told of writes that are lost, also where an error or an interruption comes after.
+        """
         if candidate.seen.stuck:
             return Detached(Outcome.STUCK if candidate.identity.is_bound(self.kernel) else Outcome.GONE)
         if candidate.seen.status is None and candidate.record is None:
@@ -53,6 +58,7 @@ class Attempt:
             within=self.within if candidate.seen.hangs else None,
             patience=self.deadline.sooner(PATIENCE_SECONDS),
             deadline=self.deadline,
+            on_write_error=on_write_error,
         )
         return detacher.detach()
 

@@ -190,9 +190,7 @@ class Release:
         if self._unmount and self._unmounts(candidate):
             self._unmounted[candidate.seen.key] = going
         attempt = Attempt(self._kernel, self._deadline, self._survey.within())
-        done = attempt.detach(candidate)
-        if done.write_error is not None:
-            self._write_errors.append((going, done.write_error))
+        done = attempt.detach(candidate, lambda error: self._write_errors.append((going, error)))
         if done.outcome not in (Outcome.RELEASED, Outcome.GONE):
             return done.outcome
         # A mounted device that was armed goes with its umount: that was this call's doing too.

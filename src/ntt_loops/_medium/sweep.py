@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Key, Ledger
+    from ntt_loops._medium.candidates import Candidate
 
 _REASON_OF: dict[Outcome, Reason] = {
     Outcome.BUSY: "in use",
@@ -106,17 +108,16 @@ class _Sweep:
         """Detach one device; return Outcome.RELEASED or GONE, else the reason why it stays."""
         if plan.candidate.seen.hangs and self._deadline.expired:
             return "no time left"
-        done = self._attempt.detach(plan.candidate)
+        done = self._attempt.detach(plan.candidate, partial(self._on_write_error, plan.candidate))
         if done.error is not None:
             self._planner.problems.append(f"{self._kernel.node(plan.candidate.number)}: {done.error.strerror}")
             return "may not be opened" if isinstance(done.error, PermissionError) else "failed"
-        if done.write_error is not None:
-            node = self._kernel.node(plan.candidate.number)
-            image = os.fsdecode(plan.candidate.seen.path)
-            self._planner.problems.append(
-                f"what was written to {node} may not be in {image}: {done.write_error.strerror}"
-            )
         return _REASON_OF.get(done.outcome, done.outcome)
+
+    def _on_write_error(self, candidate: Candidate, error: OSError) -> None:
+        node = self._kernel.node(candidate.number)
+        image = os.fsdecode(candidate.seen.path)
+        self._planner.problems.append(f"what was written to {node} may not be in {image}: {error.strerror}")
 
     def _foresee(self, plan: Plan, held: dict[int, list[Holder]]) -> Outcome | Reason:
         """Tell what a detach would do, without one: a claim is laid on it for a moment."""
