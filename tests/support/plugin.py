@@ -52,6 +52,8 @@ def left_behind(result: pytest.RunResult) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     test, told = "", None
     for line in result.outlines:
+        if re.fullmatch(r"=+ short test summary info =+", line):  # where CI is set it has them once more
+            break
         if title := re.fullmatch(r"_+ ERROR at teardown of (\S+) _+", line):
             test = title[1]
         elif line.endswith(" left behind:"):
