@@ -233,7 +233,7 @@ def test_only_what_is_in_use_is_busy() -> None:
 
 def test_lines_are_said_now_and_then(capsys: pytest.CaptureFixture[str], mocker: MockerFixture) -> None:
     """One at the start, and one for each ten seconds that were more than that."""
-    mocker.patch("time.monotonic", side_effect=[0.0, 9.0, 11.0, 11.0, 12.0])
+    mocker.patch("examples.ntt.common.progress.time").monotonic.side_effect = [0.0, 9.0, 11.0, 11.0, 12.0]
     with Lines().copying("disk", 2, 300) as advance:
         for _ in range(3):
             advance(100)

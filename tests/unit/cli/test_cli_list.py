@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,8 +110,9 @@ def test_watching_takes_a_fifth_of_the_time_at_most(monkeypatch: pytest.MonkeyPa
         shown.append(1)
         return [[Cell(f"line {number}")] for number in range(100)]
 
-    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
-    monkeypatch.setattr(time, "sleep", pause)
+    # Not those of the module time: rich would be imported now, and keep them.
+    clock = SimpleNamespace(monotonic=lambda: next(moments), sleep=pause, strftime=time.strftime)
+    monkeypatch.setattr(watching, "time", clock)
     with pytest.raises(KeyboardInterrupt):
         watching.watch(look, 0.0)
     assert pauses == [4.0, 0.2]
