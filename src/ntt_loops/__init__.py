@@ -134,8 +134,8 @@ __all__ = [
     "unmount_medium",
 ]
 
-#: Where these names are from; the first one that has a name is right.
-_HOMES = ("_default", "_loops", "_attachment", "_medium", "_mounted_medium", "_ledger", "errors", "_rescue", "_checkup")
+#: Where these names are from; the first one that has a name is right, and the last ones take longest to import.
+_HOMES = ("errors", "_default", "_attachment", "_loops", "_ledger", "_medium", "_mounted_medium", "_rescue", "_checkup")
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there
 

@@ -10,8 +10,8 @@ from ntt_loops._world import TIMEOUT_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ntt_loops._attachment import Text
     from ntt_loops._medium import ReleaseReport, SweepReport
-    from ntt_loops._target import Text
 
 
 class Plain(Protocol):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import Holder, Identity, LoopDevice, check_medium, find_holders
 from ntt_loops._backoff import Deadline
-from ntt_loops._medium import DeviceState, MediumState, list_devices, list_media
 from ntt_loops._target import device_number
 from ntt_loops._world import TIMEOUT_SECONDS, HasWorld
 from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
-    from ntt_loops._target import Text
+    from ntt_loops._attachment import Text
+    from ntt_loops._medium import DeviceState, MediumState
 
 
 class Listings(HasWorld):
@@ -37,6 +37,8 @@ class Listings(HasWorld):
 
         Needs root, or read access to the nodes. Cost grows with the bound devices of the host and with the media.
         """
+        from ntt_loops._medium import list_media  # noqa: PLC0415 - for those who list
+
         if medium is not None:
             check_medium(medium)
         return list_media(*self._world(), medium, Deadline.after(timeout))
@@ -63,6 +65,8 @@ class Listings(HasWorld):
         Needs root, or read access to the nodes; holders as ``holders`` has them. Cost grows with the bound devices of
         the host times the media, and with its processes and mount namespaces.
         """
+        from ntt_loops._medium import list_devices  # noqa: PLC0415 - for those who list
+
         number = None if device is None else device_number(device)
         return list_devices(*self._world(), number, Deadline.after(timeout))
 

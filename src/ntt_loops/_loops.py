@@ -9,30 +9,24 @@ from ntt_loops._attachment import (
     LoopAttachment,
     LoopDevice,
     Options,
+    Text,
     attach_kept,
+    image_path,
 )
 from ntt_loops._awaitables import Awaitables
 from ntt_loops._backoff import Deadline
 from ntt_loops._checkups import Checkups
 from ntt_loops._listings import Listings
-from ntt_loops._medium import (
-    ReleaseReport,
-    Scope,
-    SweepReport,
-    recorded_sweep,
-    release_device,
-    release_medium,
-    release_number,
-    sweep,
-)
 from ntt_loops._mounts import Mounts
 from ntt_loops._rescues import Rescues
-from ntt_loops._target import Text, checked_age, disk_number, image_path, medium_meant, real_paths
+from ntt_loops._target import checked_age, disk_number
 from ntt_loops._world import TIMEOUT_SECONDS
 from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from ntt_loops._medium import ReleaseReport, SweepReport
 
 
 class Loops(Listings, Mounts, Awaitables, Rescues, Checkups):
@@ -167,6 +161,8 @@ class Loops(Listings, Mounts, Awaitables, Rescues, Checkups):
 
         Needs root, or access to the node. Constant cost, but for a look at every process where it is busy.
         """
+        from ntt_loops._medium import release_device, release_number  # noqa: PLC0415 - for those who release
+
         deadline = Deadline.after(timeout)
         if not isinstance(device, LoopDevice):
             return release_number(*self._world(), disk_number(device), deadline, unmount=unmount)
@@ -203,6 +199,8 @@ class Loops(Listings, Mounts, Awaitables, Rescues, Checkups):
 
         Needs root, or access to the nodes. Cost grows with the bound devices of the host, listed once a round.
         """
+        from ntt_loops._medium import medium_meant, release_medium  # noqa: PLC0415 - for those who release
+
         deadline = Deadline.after(timeout)
         kernel, ledger = self._world()
         medium = medium_meant(kernel, medium_or_image, deadline)
@@ -241,6 +239,8 @@ class Loops(Listings, Mounts, Awaitables, Rescues, Checkups):
 
         Needs root, or access to the nodes. Cost grows with the bound devices of the host and with the ledgers.
         """
+        from ntt_loops._medium import Scope, real_paths, recorded_sweep, sweep  # noqa: PLC0415 - for those who sweep
+
         deadline = Deadline.after(timeout)
         kernel, ledger = self._world()
         folders = [under] if isinstance(under, (str, os.PathLike)) else under

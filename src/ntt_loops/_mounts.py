@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ntt_loops._attachment import LoopDevice, Partition, check_medium, medium_of
+from ntt_loops._attachment import LoopDevice, Partition, check_medium, image_path, medium_of
 from ntt_loops._backoff import Deadline
-from ntt_loops._mounted_medium import Request, mount_medium, mounted_medium, unmount_medium
-from ntt_loops._mounting import Source, checked_fstype, mounted
-from ntt_loops._target import image_path, node_parts
+from ntt_loops._target import node_parts
 from ntt_loops._world import HasWorld
 from ntt_loops.errors import MountError, kernel_errors
 
@@ -17,9 +15,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from ntt_loops._attachment import Text
     from ntt_loops._medium import ReleaseReport
-    from ntt_loops._mounted_medium import MountedMedium
-    from ntt_loops._target import Text
+    from ntt_loops._mounted_medium import MountedMedium, Request
 
 #: Where media are mounted, each in a folder with its id as name.
 ROOT = "/mnt/ntt"
@@ -63,6 +61,8 @@ class Mounts(HasWorld):
 
         Needs root, mount(8), umount(8) and blkid(8). A few milliseconds, for these programs.
         """
+        from ntt_loops._mounting import Source, checked_fstype, mounted  # noqa: PLC0415 - for those who mount
+
         kernel = self._world().kernel
         number, partition = node_parts(device)
         Deadline.after(timeout)
@@ -106,6 +106,8 @@ class Mounts(HasWorld):
         Needs root, mount(8), umount(8), blkid(8), and partx(8) where the kernel does not read the table. Some ten
         milliseconds and a few for each partition; a look at all bound devices of the host where it is attached anew.
         """
+        from ntt_loops._mounted_medium import mount_medium  # noqa: PLC0415 - for those who mount
+
         return mount_medium(*self._world(), _request(image, medium, root, timeout))
 
     def mounted_medium(
@@ -131,6 +133,8 @@ class Mounts(HasWorld):
 
         Needs what ``mount_medium`` does.
         """
+        from ntt_loops._mounted_medium import mounted_medium  # noqa: PLC0415 - for those who mount
+
         return mounted_medium(*self._world(), _request(image, medium, root, timeout))
 
     @kernel_errors()
@@ -159,6 +163,8 @@ class Mounts(HasWorld):
 
         Needs root and umount(8). Cost grows with the bound devices of the host.
         """
+        from ntt_loops._mounted_medium import unmount_medium  # noqa: PLC0415 - for those who mount
+
         return unmount_medium(*self._world(), check_medium(medium), root, timeout)
 
 
@@ -169,6 +175,8 @@ def _check_partition(device: object) -> None:
 
 
 def _request(image: Text, medium: str | None, root: Text, timeout: float) -> Request:
+    from ntt_loops._mounted_medium import Request  # noqa: PLC0415 - for those who mount
+
     path = image_path(image)
     Deadline.after(timeout)
     return Request(path, medium_of(path) if medium is None else check_medium(medium), os.fspath(root), timeout)

@@ -14,8 +14,8 @@ from ntt_loops.errors import kernel_errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ntt_loops._attachment import Text
     from ntt_loops._rescue import RescueReport
-    from ntt_loops._target import Text
 
 
 class Rescues(HasWorld):

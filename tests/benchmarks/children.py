@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import attrs
+
 from tests.benchmarks.measuring import Contender, timed
 from tests.support import oracle
 
@@ -99,13 +101,22 @@ def bash(script: str, argument: str) -> Callable[[], object]:
     return lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def python(code: str) -> Callable[[], object]:
-    """Return a run of a new interpreter."""
-    return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+@attrs.frozen
+class Starts:
+    """Runs of new processes; each module is compiled by the first one, as pip does when it installs."""
 
+    folder: Path
 
-def console_script(*arguments: str, run_dir: Path) -> Callable[[], object]:
-    """Return a run of ``ntt-loops``."""
-    command = [str(Path(sys.executable).with_name("ntt-loops")), *arguments]
-    environment = {**os.environ, "NTT_LOOPS_RUN_DIR": str(run_dir)}
-    return lambda: subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    def python(self, code: str) -> Callable[[], object]:
+        """Return a run of a new interpreter."""
+        return self._run([sys.executable, "-c", code])
+
+    def console_script(self, *arguments: str) -> Callable[[], object]:
+        """Return a run of ``ntt-loops``, with a ledger of its own."""
+        return self._run([str(Path(sys.executable).with_name("ntt-loops")), *arguments])
+
+    def _run(self, command: list[str]) -> Callable[[], object]:
+        own = {"NTT_LOOPS_RUN_DIR": str(self.folder / "run"), "PYTHONPYCACHEPREFIX": str(self.folder / "pycache")}
+        environment = os.environ | own
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        return lambda: subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)

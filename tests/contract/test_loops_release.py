@@ -197,7 +197,7 @@ def test_a_path_out_of_reach_is_no_success(
 ) -> None:
     """A file that cannot be asked which it is may have devices by any path: an error, until it answers again."""
     device = loops.attach_kept(image)
-    mocker.patch("ntt_loops._target._inode", side_effect=error)
+    mocker.patch("ntt_loops._medium.meant._inode", side_effect=error)
     with pytest.raises(DeviceBusyError, match=r"out of reach.*keep the image") as caught:
         loops.release_all(image, timeout=0.1)
     assert caught.value.report.released == ()

@@ -33,6 +33,13 @@ def test_the_public_names_bring_in_a_few_modules() -> None:
     assert {name for name in others if not name.startswith("ntt_loops")} == set()
 
 
+@pytest.mark.parametrize("room", ["_medium", "_mounting", "_mounted_medium", "_rescue", "_checkup", "dask", "cli"])
+def test_a_stage_that_only_attaches_loads_no_other_room(room: str) -> None:
+    """Nor does one that may have to release, or catches an error: that is for the first call."""
+    code = "from ntt_loops import DeviceBusyError, LoopDevice, Loops, attached, mounted, release_all, sweep"
+    assert f"ntt_loops.{room}" not in loaded_after(code)
+
+
 @pytest.mark.parametrize(
     "module", ["tenacity", "subprocess", "asyncio", "concurrent", "distributed", "ntt_loops._kernel.linux"]
 )

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops import Loops, MediumError
+from ntt_loops._attachment import image_path
 from ntt_loops._backoff import Deadline
 from ntt_loops._kernel import StuckError
-from ntt_loops._target import checked_age, device_number, image_path, medium_meant, real_paths
+from ntt_loops._medium import medium_meant, real_paths
+from ntt_loops._target import checked_age, device_number
 from ntt_loops.testing import MemoryKernel
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from ntt_loops._attachment.detach import Detacher
 from ntt_loops._attachment.device import LoopDevice
 from ntt_loops._attachment.holders import Holder, find_holders, find_holders_of
 from ntt_loops._attachment.identity import Identity
-from ntt_loops._attachment.naming import check_medium, is_hash, is_named_for, medium_of
+from ntt_loops._attachment.naming import Text, check_medium, image_path, is_hash, is_named_for, medium_of
 from ntt_loops._attachment.outcome import Detached, Outcome
 from ntt_loops._attachment.partitions import Partition
 
@@ -21,10 +21,12 @@ __all__ = [
     "Options",
     "Outcome",
     "Partition",
+    "Text",
     "attach_kept",
     "check_medium",
     "find_holders",
     "find_holders_of",
+    "image_path",
     "is_hash",
     "is_named_for",
     "medium_of",

@@ -7,9 +7,20 @@ import re
 
 from ntt_loops.errors import MediumError
 
+Text = str | os.PathLike[str]
+
 #: A hash: 32 hex digits or more, or at least 16 with a letter among them - a plain number, a date say, is none.
 _LONG_HASH = re.compile(r"[0-9a-fA-F]{32,}")
 _SHORT_HASH = re.compile(r"(?=[0-9]*[a-fA-F])[0-9a-fA-F]{16,}")
+
+
+def image_path(image: Text) -> str:
+    """Return an image's path; TypeError for anything but a str or a path of one."""
+    path = os.fspath(image)
+    if not isinstance(path, str):
+        message = f"an image is a str or a path, not {image!r}"
+        raise TypeError(message)
+    return path
 
 
 def medium_of(image: str) -> str:

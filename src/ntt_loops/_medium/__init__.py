@@ -6,6 +6,7 @@ from ntt_loops._medium.candidates import Medium
 from ntt_loops._medium.host import DeviceState, list_devices
 from ntt_loops._medium.idle import release_idle
 from ntt_loops._medium.listing import AttachmentState, MediumState, list_media
+from ntt_loops._medium.meant import medium_meant, real_paths
 from ntt_loops._medium.plan import Scope
 from ntt_loops._medium.recorded_sweep import recorded_sweep
 from ntt_loops._medium.release import release_medium
@@ -40,6 +41,8 @@ __all__ = [
     "SweepReport",
     "list_devices",
     "list_media",
+    "medium_meant",
+    "real_paths",
     "recorded_sweep",
     "release_device",
     "release_idle",
