@@ -111,13 +111,19 @@ class Pipeline:
 
 
 def copy_files(source: Path, target: Path) -> dict[str, str]:
-    """Copy the files below a folder; return the SHA-256 of each by its relative name, and write them down."""
+    """Copy the files below a folder; return the SHA-256 of each by its relative name, and write them down.
+
+    A symlink stays one: what it leads to may be this machine's.
+    """
     checksums = {}
-    for file in sorted(path for path in source.rglob("*") if path.is_file()):
+    for file in sorted(path for path in source.rglob("*") if path.is_symlink() or path.is_file()):
         name = str(file.relative_to(source))
         copy = target / name
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)
+        copy.unlink(missing_ok=True)
+        shutil.copyfile(file, copy, follow_symlinks=False)
+        if copy.is_symlink():
+            continue
         checksums[name] = demo.sha256(file)
         if demo.sha256(copy) != checksums[name]:
             message = f"{copy} differs from {file}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from examples.demo import choose_machine, make_medium, prove
+from examples.pipeline import copy_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -148,3 +149,18 @@ def test_what_the_real_kernel_lacks_is_said_first(
     with choose_machine(in_memory=False):
         mocker.stopall()
     assert capsys.readouterr().out.startswith(f"In memory ({reason}")
+
+
+def test_a_symlink_on_a_medium_brings_in_nothing_of_this_machine(tmp_path: Path) -> None:
+    """It is copied as what it is, also when the stage is run again; files are copied and summed up."""
+    source, target, secret = tmp_path / "medium", tmp_path / "out", tmp_path / "secret"
+    source.mkdir()
+    secret.write_text("of this machine")
+    (source / "letter.txt").write_text("of the medium")
+    (source / "link").symlink_to(secret)
+    (source / "folder").symlink_to(tmp_path)
+    for _ in range(2):
+        assert list(copy_files(source, target)) == ["letter.txt"]
+    assert sorted(path.name for path in target.iterdir()) == ["SHA256SUMS", "folder", "letter.txt", "link"]
+    assert (target / "link").is_symlink()
+    assert (target / "folder").is_symlink()
