@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,12 @@ DESCRIPTORS = pytest.StashKey[dict[int, str]]()
 #: Not in a worker: what others of the run have at the moment would pass for a leak.
 PARTITIONS = pytest.StashKey[set[str]]()
 LEAKS = pytest.StashKey[list[str]]()
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be heard, by all children too: a shell has what it runs in the background ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
