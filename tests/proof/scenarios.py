@@ -6,6 +6,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+# Loaded before anything fails: how Python finds its modules is not what is tried here.
+import ntt_loops._mounted_medium
+import ntt_loops._rescue  # noqa: F401
 from ntt_loops import Loops
 from tests.support.images import make_image
 from tests.support.media import by_losetup, new_id, new_image

@@ -40,6 +40,28 @@ def test_a_stage_that_only_attaches_loads_no_other_room(room: str) -> None:
     assert f"ntt_loops.{room}" not in loaded_after(code)
 
 
+def test_a_room_that_cannot_be_loaded_is_an_error_of_ours_and_is_loaded_later() -> None:
+    """No descriptor is left at the first release: KernelError, and a second try works."""
+    code = (
+        "import os, resource\n"
+        "from ntt_loops import KernelError, release_all\n"
+        "from ntt_loops.testing import in_memory\n"
+        "with in_memory():\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "    taken = [os.dup(0) for _ in range(64 - len(os.listdir('/proc/self/fd')) + 1)]\n"
+        "    try:\n"
+        "        release_all('disk')\n"
+        "    except KernelError as error:\n"
+        "        print(error)\n"
+        "    for one in taken:\n"
+        "        os.close(one)\n"
+        "    assert release_all('disk').released == ()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ntt_loops/_medium" in done.stdout
+
+
 @pytest.mark.parametrize(
     "module", ["tenacity", "subprocess", "asyncio", "concurrent", "distributed", "ntt_loops._kernel.linux"]
 )
