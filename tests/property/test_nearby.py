@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
@@ -62,3 +64,24 @@ def test_the_same_is_found_as_among_all(devices: list[Seen], medium: str, ledger
     among_all = Finder(kernel, Medium(medium), survey).candidates(devices, ledger)
     nearby = Nearby(devices).of(medium, ledger)
     assert Finder(kernel, Medium(medium), survey).candidates(nearby, ledger) == among_all
+
+
+def test_a_thousand_devices_of_one_image_are_counted_once_each() -> None:
+    """All keys of each lead to all others: told one by one, a million times, they were gigabytes."""
+    tag = Tag("9f31c2d4", True, "07be1a", token_of(HASH))  # noqa: FBT003 - as it is drawn above
+    devices = [
+        Seen(
+            BoundDevice(n, n, PATHS[1]),
+            LoopStatus(n, 2049, 1, 0, 0, bytes(tag), read_only=True, autoclear=False, partscan=True),
+        )
+        for n in range(1000)
+    ]
+    ledger = [Record(n, n, "07be1a", PATHS[1], 2049, 1, 0, 0, "kept", None, 0.0, 0.0) for n in range(1000)]
+    nearby = Nearby(devices)
+    tracemalloc.start()
+    try:
+        assert nearby.of(HASH, ledger) == devices
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 10 * 2**20

@@ -30,11 +30,12 @@ class Nearby:
     def of(self, medium: str, records: Sequence[Record]) -> list[Seen]:
         """Return, by number, every device that ``Finder`` can take for the medium's; perhaps others too."""
         known = self._at(_keys_of(medium, records))
-        near = self._at(key for one in known for key in _keys(one))
-        return sorted({one.number: one for one in (*known, *near)}.values(), key=lambda one: one.number)
+        near = self._at(key for one in known.values() for key in _keys(one))
+        return [one for _, one in sorted((known | near).items())]
 
-    def _at(self, keys: Iterable[_Key]) -> list[Seen]:
-        return [one for key in keys for one in self._by_key.get(key, ())]
+    def _at(self, keys: Iterable[_Key]) -> dict[int, Seen]:
+        """Return by number what has one of the keys; each key once: a thousand devices may have one in common."""
+        return {one.number: one for key in set(keys) for one in self._by_key.get(key, ())}
 
 
 def _keys(seen: Seen) -> Iterator[_Key]:
