@@ -150,6 +150,7 @@ def test_f15_change_fd_swaps_the_image_of_a_read_only_device_under_its_openers(t
     with attach(filled(tmp_path / "image")) as loop, opened(filled(tmp_path / "other", b"B")) as image:
         with opened(loop.node) as stranger:
             rawloop.change_fd(stranger, image)
+        os.posix_fadvise(loop.held, 0, 0, os.POSIX_FADV_DONTNEED)  # udev has read it, and 5.10 keeps what was read
         assert os.pread(loop.held, 1, 0) == b"B"
         before, loop.diskseq = loop.diskseq, rawloop.diskseq(loop.held)
         assert loop.diskseq != before or not has_diskseq()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import rawloop, tables
-from tests.support.features import require_lasting_partitions, require_table_reader
+from tests.support.features import has_diskseq, require_lasting_partitions, require_table_reader
 from tests.support.needs import require_tool
 from tests.support.oracle import run
 from tests.support.rawloop import Flag, Status, attach, clear_as_only_opener, opened
@@ -133,6 +133,8 @@ def _opened_while_dropped(image: Path, number: int) -> int | None:
 
 def test_f61_a_partition_that_is_opened_while_it_is_dropped_shows_the_next_image(tmp_path: Path, number: int) -> None:
     """The open waits for the drop and succeeds; sysfs has no such partition, and it reads what comes next."""
+    if not has_diskseq():
+        pytest.skip("on 5.10 no such open succeeded, in three minutes of trying")
     one, two = filled(tmp_path / "one", size_bytes=MIB), filled(tmp_path / "two", b"B", size_bytes=MIB)
     held: list[int] = []
 

@@ -83,7 +83,7 @@ def test_a_dm_that_is_open_stays(loops: Loops, image: Path) -> None:
     device = loops.attach_kept(image)
     with stacks.linear(device, sectors=SECTORS) as name:
         with open(f"/dev/mapper/{name}", "rb"), pytest.raises(DeviceBusyError) as caught:  # noqa: PTH123 - it is held
-            loops.release_all(image.stem, unmount=True, timeout=5.0)
+            loops.release_all(image.stem, unmount=True, timeout=30.0)
         assert [one.kind for one in caught.value.holders] == ["dm"]
         assert "busy" in "".join(caught.value.__notes__)
         assert is_bound(device)
