@@ -57,7 +57,7 @@ class Mounts(HasWorld):
             somebody still works there, and the mount stays.
 
         Raises:
-            ValueError: That is no loop device's path, no file system's name, or the timeout is negative.
+            ValueError: That is no loop device, no name of a file system, ``at`` is empty, or the timeout is negative.
 
         Needs root, mount(8), umount(8) and blkid(8). A few milliseconds, for these programs.
         """
@@ -66,6 +66,8 @@ class Mounts(HasWorld):
         kernel = self._world().kernel
         number, partition = node_parts(device)
         Deadline.after(timeout)
+        if at is not None:
+            _check_folder(at)
         _check_partition(device)
         diskseq = device.diskseq if isinstance(device, LoopDevice) else None
         source = Source(kernel, number, partition)
@@ -101,7 +103,7 @@ class Mounts(HasWorld):
             MountTimeoutError: So, because of the deadline.
             LedgerError: The ledger cannot be written, or is not to be trusted.
             MediumError: The id cannot be one.
-            ValueError: The timeout is negative.
+            ValueError: The timeout is negative, or ``root`` is empty.
 
         Needs root, mount(8), umount(8), blkid(8), and partx(8) where the kernel does not read the table. Some ten
         milliseconds and a few for each partition; a look at all bound devices of the host where it is attached anew.
@@ -129,7 +131,7 @@ class Mounts(HasWorld):
 
         Raises:
             MediumError: The id cannot be one.
-            ValueError: The timeout is negative.
+            ValueError: The timeout is negative, or ``root`` is empty.
 
         Needs what ``mount_medium`` does.
         """
@@ -159,13 +161,21 @@ class Mounts(HasWorld):
             LedgerError: Another process kept the ledger locked; what was found was released (``.report``).
             LoopPermissionError: A device may not be opened.
             MediumError: The id cannot be one.
-            ValueError: The timeout is negative.
+            ValueError: The timeout is negative, or ``root`` is empty.
 
         Needs root and umount(8). Cost grows with the bound devices of the host.
         """
         from ntt_loops._mounted_medium import unmount_medium  # noqa: PLC0415 - for those who mount
 
-        return unmount_medium(*self._world(), check_medium(medium), root, timeout)
+        return unmount_medium(*self._world(), check_medium(medium), _check_folder(root), timeout)
+
+
+def _check_folder(path: Text) -> str:
+    folder = os.fspath(path)
+    if not folder:
+        message = "an empty path names no folder; '.' is the current folder"
+        raise ValueError(message)
+    return folder
 
 
 def _check_partition(device: object) -> None:
@@ -179,4 +189,4 @@ def _request(image: Text, medium: str | None, root: Text, timeout: float) -> Req
 
     path = image_path(image)
     Deadline.after(timeout)
-    return Request(path, medium_of(path) if medium is None else check_medium(medium), os.fspath(root), timeout)
+    return Request(path, medium_of(path) if medium is None else check_medium(medium), _check_folder(root), timeout)

@@ -228,3 +228,16 @@ def test_out_of_reach_is_not_missing(
     medium = meant(image, kernel)
     assert (medium.inode, medium.unreachable) == (None, error if is_unreachable else None)
     assert os.fsencode(image) in medium.paths
+
+
+def test_an_empty_folder_is_refused(image: Path, tmp_path: Path) -> None:
+    """It would be the current one, where a variable of a script was empty."""
+    loops = Loops(tmp_path / "run", MemoryKernel())
+    with pytest.raises(ValueError, match="names no folder"):
+        loops.mount_medium(image, root="")
+    with pytest.raises(ValueError, match="names no folder"):
+        loops.mounted_medium(image, root="")
+    with pytest.raises(ValueError, match="names no folder"):
+        loops.unmount_medium("536a", root="")
+    with pytest.raises(ValueError, match="names no folder"):
+        loops.mounted("/dev/loop0", "")
