@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ntt_loops._kernel import LoopConfig
+from tests.support import oracle
 from tests.support.rig import fails_with
 from tests.support.world import PLAIN
 
@@ -107,7 +108,7 @@ def test_autoclear_drops_partitions_too(world: World, kernel: Kernel) -> None:
     world.add_partition(one.number, 1, SECTOR, SECTOR)
     one.handle.close()
     world.wait_until_gone(one)
-    assert kernel.partitions(one.number) == []
+    oracle.wait_until(lambda: kernel.partitions(one.number) == [], "the partition is dropped")  # F61
 
 
 @pytest.mark.usefixtures("_leftovers")

@@ -166,8 +166,10 @@ def test_a_release_cancelled_at_every_call_arms_nothing_in_use(
     image = world.image()
     used = loops.attach_kept(image, writable=writable)
     reader = world.open_elsewhere(used.number)
-    names = [*OF_A_DETACH, *(OF_A_WRITABLE if writable else ())]
-    for name, at in itertools.product(names, range(1, OF_EACH + 1)):
+    names = {*OF_A_DETACH, *(OF_A_WRITABLE if writable else ())}
+    if used.diskseq is None:  # 5.10
+        names.remove("get_diskseq")
+    for name, at in itertools.product(sorted(names), range(1, OF_EACH + 1)):
         if len(numbers_of(world, image)) == 1:
             loops.attach_kept(image, writable=writable)
         kernel = CancellingKernel(world.kernel, at, only=[name])
