@@ -47,13 +47,13 @@ def test_the_longest_mount_point_decides_whether_a_path_may_hang(path: bytes, ha
         (b"/over", "fuse.sshfs"),
         (b"/fuse", "fuseblk"),
     )
-    assert mountinfo.may_hang(path, table) is hangs
+    assert mountinfo.may_hang(path, mountinfo.by_point(table)) is hangs
 
 
 def test_storage_that_is_not_known_may_hang() -> None:
     """An unknown type, or no mount table at all, is not trusted to answer."""
-    assert mountinfo.may_hang(b"/x", lines((b"/", "newfs")))
-    assert mountinfo.may_hang(b"/x", [])
+    assert mountinfo.may_hang(b"/x", mountinfo.by_point(lines((b"/", "newfs"))))
+    assert mountinfo.may_hang(b"/x", {})
 
 
 @pytest.mark.parametrize(

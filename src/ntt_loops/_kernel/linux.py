@@ -167,7 +167,7 @@ class LinuxKernel(Sight, Programs):
 
     def may_hang(self, paths: Sequence[bytes]) -> list[bool]:
         """Judge by the file system types in this process's mountinfo."""
-        ours = mountinfo.read("self")
+        ours = mountinfo.by_point(mountinfo.read("self"))
         return [mountinfo.may_hang(path, ours) for path in paths]
 
     def is_remote_elsewhere(self) -> bool:

@@ -6,10 +6,13 @@ import errno
 import functools
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ntt_loops._kernel import processes
 from ntt_loops._kernel.values import Mount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 #: File systems that answer without another machine or process. On any other one a call may never return (F21).
 LOCAL_FSTYPES = frozenset(
@@ -162,38 +165,41 @@ class Namespaces:
     """Answers ``may_hang`` for the paths of many processes: each namespace is read once, each path judged once."""
 
     def __init__(self) -> None:
-        self._lines: dict[int | None, list[Line]] = {}
+        self._points: dict[int | None, dict[bytes, Line]] = {}
         self._judged: dict[tuple[int | None, bytes], bool] = {}
 
     def may_hang(self, pid: int, path: bytes) -> bool:
         """Tell whether a path, as a process sees it, lies on storage that may never answer."""
         space = processes.namespace(pid, "mnt")
-        if space not in self._lines:
-            self._lines[space] = read(pid)
+        if space not in self._points:
+            self._points[space] = by_point(read(pid))
         if (space, path) not in self._judged:
-            self._judged[space, path] = may_hang(path, self._lines[space])
+            self._judged[space, path] = may_hang(path, self._points[space])
         return self._judged[space, path]
 
 
-def may_hang(path: bytes, lines: list[Line]) -> bool:
+def by_point(lines: Iterable[Line]) -> dict[bytes, Line]:
+    """Return the mounts by their points without a slash at the end; of two on one point the later."""
+    return {line.mount_point.rstrip(b"/"): line for line in lines}
+
+
+def may_hang(path: bytes, points: Mapping[bytes, Line]) -> bool:
     """Tell whether an absolute path lies on storage that may never answer (F21); touches nothing."""
-    found = mount_of(path, lines)
+    found = mount_of(path, points)
     return found is None or found.fstype not in LOCAL_FSTYPES
 
 
-def mount_of(path: bytes, lines: list[Line]) -> Line | None:
-    """Return the mount that an absolute path lies on; touches nothing.
+def mount_of(path: bytes, points: Mapping[bytes, Line]) -> Line | None:
+    """Return the mount that an absolute path lies on, by the longest of its beginnings that is a mount point.
 
-    The longest mount point that is a prefix decides, of two mounts on one point the later.
+    None for a path that is not absolute, and where not even the root is to be seen. Touches nothing.
     """
-    best: Line | None = None
-    for line in lines:
-        point = line.mount_point.rstrip(b"/")
-        if (path == point or path.startswith(point + b"/")) and (
-            best is None or len(line.mount_point) >= len(best.mount_point)
-        ):
-            best = line
-    return best
+    if not path.startswith(b"/"):
+        return None
+    point = path.rstrip(b"/")
+    while point and point not in points:
+        point = point.rpartition(b"/")[0].rstrip(b"/")
+    return points.get(point)
 
 
 def devices(pid: int) -> list[tuple[bytes, int | None]]:

@@ -71,7 +71,7 @@ def _block_drivers() -> frozenset[str]:
 
 def _fstype(path: bytes) -> str:
     """Return the type of what a path lies on, or would; no path is touched."""
-    mount = mountinfo.mount_of(path, mountinfo.read("self"))
+    mount = mountinfo.mount_of(path, mountinfo.by_point(mountinfo.read("self")))
     return "" if mount is None else mount.fstype
 
 

@@ -40,8 +40,7 @@ def list_devices(kernel: Kernel, ledger: Ledger, number: int | None, deadline: D
     """Return the bound devices, or the one of that number, by number; it changes nothing and takes no lock."""
     registry = ledger.registry()  # and so see whether the folder is to be trusted
     survey = Survey(kernel, deadline, only=number)
-    survey.probe()
-    devices = survey.look()
+    devices = survey.look(probes=True)
     of_media = _of_media(kernel, ledger, survey, devices, known_media(ledger, registry, devices))
     held = find_holders_of(kernel, [one.number for one in devices])
     states = []

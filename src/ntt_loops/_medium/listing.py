@@ -72,8 +72,7 @@ def list_media(kernel: Kernel, ledger: Ledger, medium: str | None, deadline: Dea
     """Return the media with something attached, sorted by id."""
     registry = ledger.registry()  # and so see whether the folder is to be trusted
     survey = Survey(kernel, deadline)
-    survey.probe()
-    devices = survey.look()
+    devices = survey.look(probes=True)
     media = [medium] if medium is not None else known_media(ledger, registry, devices)
     nearby = Nearby(devices)
     states = []

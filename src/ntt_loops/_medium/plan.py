@@ -84,7 +84,7 @@ class Planner:
         """Look once."""
         media = self._media()
         registry = self._registry()
-        devices = self._survey.look()
+        devices = self._survey.look(probes=True)
         tagged = [one for one in devices if one.tag is not None and one.tag.registry == registry]
         names = {one.number: name_by_tag(self._ledger, one) for one in tagged}
         for medium in sorted(media.union(filter(None, names.values()))):

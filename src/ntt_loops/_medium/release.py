@@ -126,7 +126,7 @@ class Release:
 
     def run_once(self) -> None:
         """Try each device once, and take off the ledger what went."""
-        self._survey.probe()
+        self._survey.look(probes=True)
         for candidate in self._look(checks_name=False):
             self._try(candidate)
         self._look(checks_name=False)

@@ -36,8 +36,7 @@ def release_device(
 def release_number(kernel: Kernel, ledger: Ledger, number: int, deadline: Deadline, *, unmount: bool) -> ReleaseReport:
     """Release what is bound to a number now, whoever attached it."""
     survey = Survey(kernel, deadline, only=number)
-    survey.probe()
-    for seen in survey.look():
+    for seen in survey.look(probes=True):
         image = medium_of(os.fsdecode(seen.path)) or f"loop{number}"
         medium = name_by_tag(ledger, seen) or image
         return _of_one(kernel, ledger, medium, seen.identity, deadline, unmount=unmount).run(is_bare_name=False)

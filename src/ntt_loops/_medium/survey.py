@@ -108,15 +108,14 @@ class Survey:
         """Return the seconds that a call which may hang gets now."""
         return min(STUCK_SECONDS, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
 
-    def probe(self, seen: Iterable[Seen] | None = None) -> bool:
-        """Ask those devices whose storage may hang, of all or of those seen; return whether anything new is known.
+    def probe(self, seen: Iterable[Seen]) -> bool:
+        """Ask those devices whose storage may hang; return whether anything new is known.
 
         All at once. One that did not answer is not asked again. Whether an image is deleted is asked each time.
         """
-        if seen is None:
-            hanging = [bound for bound, hangs in self._bound() if hangs]
-        else:
-            hanging = [one.bound for one in seen if one.hangs and (one.judged or not one.is_asked)]
+        return self._probe([one.bound for one in seen if one.hangs and (one.judged or not one.is_asked)])
+
+    def _probe(self, hanging: Sequence[BoundDevice]) -> bool:
         if not hanging:
             return False
         found = dict(zip(map(_key, hanging), _all_at_once(self._probe_one, hanging), strict=True))
@@ -133,13 +132,15 @@ class Survey:
         judged = judge(self._kernel, seen.bound.backing_file, seen.inode, self.within())
         return attrs.evolve(seen, judged=judged)
 
-    def look(self, numbers: Iterable[int] | None = None) -> list[Seen]:
+    def look(self, numbers: Iterable[int] | None = None, *, probes: bool = False) -> list[Seen]:
         """List the devices, or those of these numbers, as they are now.
 
-        One that may hang and was not probed has no status.
+        One that may hang and was not probed, now or before, has no status.
         """
-        found = []
-        for bound, hangs in self._bound(numbers):
+        listed, found = self._bound(numbers), []
+        if probes:
+            self._probe([bound for bound, hangs in listed if hangs])
+        for bound, hangs in listed:
             seen = self._known.get(_key(bound))
             if seen is None:
                 seen = Seen(bound, None, hangs=True, is_asked=False) if hangs else self._ask(bound, hangs=False)

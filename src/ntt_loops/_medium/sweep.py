@@ -46,7 +46,6 @@ def sweep(kernel: Kernel, ledger: Ledger, scope: Scope, deadline: Deadline) -> S
     if not scope.dry_run:
         kernel.remove_stale_nodes()
     survey = Survey(kernel, deadline)
-    survey.probe()
     planner = Planner(kernel, ledger, scope, survey, deadline)
     planner.plan()
     return _Sweep(kernel, ledger, planner, survey, deadline, dry_run=scope.dry_run).run()

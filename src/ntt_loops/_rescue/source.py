@@ -83,9 +83,8 @@ def find_source(kernel: Kernel, ledger: Ledger, number: int, file: str, deadline
     """Return the device; RescueError where there is nothing to rescue."""
     ledger.registry()  # and so see whether the folder is to be trusted
     survey = Survey(kernel, deadline, only=number)
-    survey.probe()
     node = kernel.node(number)
-    for seen in survey.look():
+    for seen in survey.look(probes=True):
         if seen.status is None:
             message = f"{node} cannot be read: {_why_silent(seen)}; nothing was copied"
             raise RescueError(message, device=node, image=survey.image_of(seen), file=file, errno=errno.EIO)
