@@ -24,7 +24,7 @@ def test_the_package_alone_is_a_table_of_contents() -> None:
 #: What a pipeline needs.
 NAMES = "from ntt_loops import DeviceBusyError, Loops, attached, holders, mounted_medium, release_all, sweep"
 #: All that these names bring in besides the library itself: attrs, and these of the standard library.
-IMPORTS = "attrs, contextvars, fcntl, hashlib, json, logging, math, pathlib, random, shlex, struct"
+IMPORTS = "attrs, contextvars, fcntl, hashlib, json, logging, math, pathlib, random, shlex, struct, urllib.parse"
 
 
 def test_the_public_names_bring_in_a_few_modules() -> None:
