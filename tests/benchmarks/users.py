@@ -60,6 +60,7 @@ def _idle(count: int, begin: Callable[[], object]) -> Iterator[None]:
         begin()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         say("ready")
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # else each has a pipe to every one before it
         signal.pause()
 
     with forks() as start:
