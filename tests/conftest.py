@@ -89,6 +89,9 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytes
         patch.setenv("TMPDIR", str(temporary))
         patch.setattr(tempfile, "tempdir", str(temporary))
         patch.setenv("NTT_LOOPS_RUN_DIR", str(base / "run"))
+        # Each of some thousand processes would compile the library anew where no bytecode is kept.
+        patch.setenv("PYTHONPYCACHEPREFIX", str(base / "pycache"))
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield base
 
 
