@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import platform
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +24,25 @@ def facts(place: Place) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "python": platform.python_version(),
-        "load": round(os.getloadavg()[0], 2),
+        "busy_percent": _busy_percent(),
         "disk": _file_system(place.disk),
     }
+
+
+def _busy_percent() -> int:
+    """Return how much of the processors others take in a second: a load average is of what the run did before, too."""
+    before = _ticks()
+    time.sleep(1.0)
+    busy, idle = (after - one for after, one in zip(_ticks(), before, strict=True))
+    return round(100 * busy / (busy + idle))
+
+
+def _ticks() -> tuple[int, int]:
+    """Return the time of all processors, busy and idle, in the kernel's ticks since it started."""
+    with Path("/proc/stat").open(encoding="ascii") as file:
+        words = [int(word) for word in next(file).split()[1:9]]  # user, nice, system, idle, iowait, irq, softirq, steal
+    idle = words[3] + words[4]
+    return sum(words) - idle, idle
 
 
 def _processor() -> str:

@@ -74,14 +74,18 @@ def _cell(row: Mapping[str, Any]) -> str:
     return amount(row["median"], row["unit"]) + (f"<br>({spread})" if spread else "")
 
 
+#: Of all processors, by others: more than the services of a machine that does nothing.
+_BUSY_PERCENT = 10
+
+
 def taken(facts: Mapping[str, Any]) -> str:
     """Return on what and when rows were measured."""
     busy = ""
-    if facts["load"] > facts["cores"] / 2:
+    if facts["busy_percent"] > _BUSY_PERCENT:
         busy = " The machine was busy with other work, so that waiting for a processor is in all figures."
     quick = "; a quick run: only a few rounds" if facts["quick"] else ""
     return (
         f"Measured on {facts['date'][:10]}: Linux {facts['kernel']}, {facts['processor']}, {facts['cores']} cores, "
         f"{facts['memory_gib']} GiB, Python {facts['python']}, images on {facts['disk']}, "
-        f"load {facts['load']} at the beginning{quick}.{busy}"
+        f"{facts['busy_percent']} % busy before it{quick}.{busy}"
     )

@@ -139,10 +139,10 @@ def test_multiples_are_those_of_the_same_case() -> None:
     assert lines[-2:] == ["| a | x | 6 µs |  | 3 |", "| b | x | 1 µs |  |  |"]
 
 
-@pytest.mark.parametrize(("load", "is_busy"), [(0.3, False), (13.1, True)])
-def test_figures_of_a_busy_machine_say_so(load: float, *, is_busy: bool) -> None:
+@pytest.mark.parametrize(("percent", "is_busy"), [(3, False), (55, True)])
+def test_figures_of_a_busy_machine_say_so(percent: int, *, is_busy: bool) -> None:
     """Whoever reads them knows that they are of one."""
-    facts = {**RESULTS["parts"]["cycle"]["taken"], "load": load, "cores": 2}
+    facts = {**RESULTS["parts"]["cycle"]["taken"], "busy_percent": percent}
     assert ("busy with other work" in tables.taken(facts)) is is_busy
 
 
