@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from ntt_loops._attachment import LoopDevice, Partition, check_medium, image_path, medium_of
+from ntt_loops._attachment import LoopDevice, Partition, check_medium, checked_path, image_path, medium_of
 from ntt_loops._backoff import Deadline
 from ntt_loops._target import node_parts
 from ntt_loops._world import HasWorld
@@ -67,7 +66,7 @@ class Mounts(HasWorld):
         number, partition = node_parts(device)
         Deadline.after(timeout)
         if at is not None:
-            _check_folder(at)
+            checked_path(at)
         _check_partition(device)
         diskseq = device.diskseq if isinstance(device, LoopDevice) else None
         source = Source(kernel, number, partition)
@@ -167,15 +166,7 @@ class Mounts(HasWorld):
         """
         from ntt_loops._mounted_medium import unmount_medium  # noqa: PLC0415 - for those who mount
 
-        return unmount_medium(*self._world(), check_medium(medium), _check_folder(root), timeout)
-
-
-def _check_folder(path: Text) -> str:
-    folder = os.fspath(path)
-    if not folder:
-        message = "an empty path names no folder; '.' is the current folder"
-        raise ValueError(message)
-    return folder
+        return unmount_medium(*self._world(), check_medium(medium), checked_path(root), timeout)
 
 
 def _check_partition(device: object) -> None:
@@ -189,4 +180,4 @@ def _request(image: Text, medium: str | None, root: Text, timeout: float) -> Req
 
     path = image_path(image)
     Deadline.after(timeout)
-    return Request(path, medium_of(path) if medium is None else check_medium(medium), _check_folder(root), timeout)
+    return Request(path, medium_of(path) if medium is None else check_medium(medium), checked_path(root), timeout)

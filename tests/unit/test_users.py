@@ -17,11 +17,11 @@ def test_mounts_of_our_namespace_are_told_from_our_root(tmp_path: Path, mocker: 
     """A process of our namespace with another root - ours may be a chroot - tells its mounts from that one."""
     own, rdev = processes.namespace("self", "mnt"), os.makedev(259, 1)
 
-    def devices(pid: int) -> list[tuple[bytes, int | None]]:
+    def devices(pid: int) -> dict[bytes, int | None]:
         is_here = pid == os.getpid()
-        return [(b"/", None), (os.fsencode(tmp_path) if is_here else b"/elsewhere", rdev)]
+        return {b"": None, os.fsencode(tmp_path) if is_here else b"/elsewhere": rdev}
 
-    mocker.patch.object(mountinfo, "devices", side_effect=devices)
+    mocker.patch.object(mountinfo, "devices_by_point", side_effect=devices)
     mocker.patch.object(processes, "pids", return_value=[os.getppid(), os.getpid()])
     mocker.patch.object(processes, "namespace", return_value=own)
     with (tmp_path / "open").open("wb"):

@@ -23,6 +23,15 @@ def image_path(image: Text) -> str:
     return path
 
 
+def checked_path(path: Text) -> str:
+    """Return the path of a file or a folder; ValueError for an empty one, which would be the current folder."""
+    text = os.fspath(path)
+    if not text:
+        message = "an empty path names no folder and no file; '.' is the current folder"
+        raise ValueError(message)
+    return text
+
+
 def medium_of(image: str) -> str:
     """Return the id of the medium an image was made from: the name as given, without its last suffix.
 

@@ -6,7 +6,7 @@ import errno
 import functools
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ntt_loops._kernel import processes
 from ntt_loops._kernel.values import Mount
@@ -14,6 +14,7 @@ from ntt_loops._kernel.values import Mount
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+T = TypeVar("T")
 #: File systems that answer without another machine or process. On any other one a call may never return (F21).
 LOCAL_FSTYPES = frozenset(
     (
@@ -183,14 +184,19 @@ def by_point(lines: Iterable[Line]) -> dict[bytes, Line]:
     return {line.mount_point.rstrip(b"/"): line for line in lines}
 
 
+def devices_by_point(pid: int) -> dict[bytes, int | None]:
+    """Return what block device each mount of a process's namespace stands on, by points as above."""
+    return {point: _block_rdev(line) for point, line in by_point(read(pid)).items()}
+
+
 def may_hang(path: bytes, points: Mapping[bytes, Line]) -> bool:
     """Tell whether an absolute path lies on storage that may never answer (F21); touches nothing."""
     found = mount_of(path, points)
     return found is None or found.fstype not in LOCAL_FSTYPES
 
 
-def mount_of(path: bytes, points: Mapping[bytes, Line]) -> Line | None:
-    """Return the mount that an absolute path lies on, by the longest of its beginnings that is a mount point.
+def mount_of(path: bytes, points: Mapping[bytes, T]) -> T | None:
+    """Return what is known of the mount that a path lies on: the longest of its beginnings that is a mount point.
 
     None for a path that is not absolute, and where not even the root is to be seen. Touches nothing.
     """
@@ -200,18 +206,3 @@ def mount_of(path: bytes, points: Mapping[bytes, Line]) -> Line | None:
     while point and point not in points:
         point = point.rpartition(b"/")[0].rstrip(b"/")
     return points.get(point)
-
-
-def devices(pid: int) -> list[tuple[bytes, int | None]]:
-    """Return the mount points of a process's namespace, the last mount last, and what block device each stands on."""
-    return [(line.mount_point, _block_rdev(line)) for line in read(pid)]
-
-
-def device_below(path: bytes, mounts: list[tuple[bytes, int | None]]) -> int | None:
-    """Return the block device that a path lies on; None where it lies on none. Touches nothing."""
-    best: tuple[bytes, int | None] = b"", None
-    for point, rdev in mounts:
-        folder = point.rstrip(b"/")
-        if (path == folder or path.startswith(folder + b"/")) and len(point) >= len(best[0]):
-            best = point, rdev
-    return best[1]

@@ -25,16 +25,16 @@ def of_file_systems(rdevs: frozenset[int]) -> list[Opener]:
     A file that is only mapped is not found: to ask for it may wait for ever on a process that hangs.
     """
     # The paths of our own namespace are told from our root, which another process of it need not have.
-    spaces = {processes.namespace("self", "mnt"): mountinfo.devices(os.getpid())}
+    spaces = {processes.namespace("self", "mnt"): mountinfo.devices_by_point(os.getpid())}
     found = []
     for pid in processes.pids():
         space = processes.namespace(pid, "mnt")
         if space not in spaces:
-            spaces[space] = mountinfo.devices(pid)
+            spaces[space] = mountinfo.devices_by_point(pid)
         mounts = spaces[space]
-        if not any(rdev in rdevs for _, rdev in mounts):
+        if rdevs.isdisjoint(mounts.values()):
             continue
-        used = ((path, mountinfo.device_below(path, mounts)) for path in _paths(pid))
+        used = ((path, mountinfo.mount_of(path, mounts)) for path in _paths(pid))
         first = next(((path, rdev) for path, rdev in used if rdev in rdevs), None)
         if first is not None and first[1] is not None:
             found.append(Opener(pid, processes.command(pid), first[0], first[1]))

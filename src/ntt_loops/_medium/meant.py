@@ -6,7 +6,7 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from ntt_loops._attachment import check_medium, image_path, medium_of
+from ntt_loops._attachment import check_medium, checked_path, image_path, medium_of
 from ntt_loops._medium.candidates import Medium
 from ntt_loops._medium.survey import SHORTEST_SECONDS, STUCK_SECONDS
 from ntt_loops.errors import MediumError
@@ -63,10 +63,7 @@ def _inode(kernel: Kernel, path: str, deadline: Deadline) -> tuple[int, int] | N
 
 def real_paths(kernel: Kernel, path: Text, deadline: Deadline) -> frozenset[bytes]:
     """Return a path, absolute, as it is and with symlinks followed: the kernel shows the latter."""
-    if not os.fspath(path):
-        message = "an empty path names no folder and no file; '.' is the current folder"
-        raise ValueError(message)
-    name = os.path.abspath(os.fsencode(path))
+    name = os.path.abspath(os.fsencode(checked_path(path)))
     try:
         return frozenset((name, kernel.real_path(name, within=_within(kernel, name, deadline))))
     except OSError:
