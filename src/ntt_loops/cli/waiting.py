@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -63,6 +64,8 @@ def _for_whom(devices: Callable[[], Iterable[str]]) -> str:
         held = [holder for device in devices() for holder in ntt_loops.holders(device)]
     except (OSError, ValueError):  # it is only said to be kind
         return ""
+    # Not for ourselves: a release lays its claim on the device again and again meanwhile.
+    held = [holder for holder in held if (holder.kind, holder.pid) != ("process", os.getpid())]
     held.sort(key=lambda holder: holder.kind == "mount")  # who works there is waited for, and then it can be unmounted
     names = list(dict.fromkeys(map(awaited, held)))
     more = f", and {len(names) - 1} more" if len(names) > 1 else ""
