@@ -31,7 +31,7 @@ LEFT_OUT: Final[dict[str, str]] = {
     **{f"tests/kernel/test_ntt_{name}.py": _PROGRAMS for name in (
         "archiver", "bash", "cleanup_mounts", "lvm", "mount_helper", "orchestrator", "whole")},
     **{f"tests/kernel/test_cli_{name}.py": _COMMAND_LINE for name in ("interrupt", "run", "shell", "terminal")},
-    **{f"tests/kernel/test_{name}.py": _DOCUMENTS for name in ("from_bash", "how_to", "pipeline_example")},
+    **{f"tests/kernel/test_{name}.py": _DOCUMENTS for name in ("from_bash", "how_to", "pictures", "pipeline_example")},
     **{f"tests/kernel/test_{name}.py": _SIGNALS for name in (
         "attached_interrupt", "attached_signals", "interrupt_kept", "release_interrupt")},
     **{f"tests/kernel/test_{name}.py": _BOOKS for name in (
