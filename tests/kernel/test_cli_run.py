@@ -132,22 +132,18 @@ def test_ctrl_z_and_fg(image: Path, end: Callable[[], None]) -> None:
 
 def test_a_stop_that_is_sent_to_us_stops_both(image: Path, end: Callable[[], None]) -> None:
     """And SIGCONT lets both go on."""
-    run = shlex.join([NTT_LOOPS, "run", os.fspath(image), "--", *LISTENER])
-    # A shell with jobs is the parent, and lives on: a group without one in its session cannot be stopped so.
-    with subprocess.Popen(
-        ["bash", "-c", f"set -m; {run} & echo $!; while kill -0 $!; do sleep 0.1; done"],
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as shell:
-        pid = int(line_of(shell))
-        assert line_of(shell) == "ready"
+    # A group of its own whose parent, which we are, is of its session and of no such group: another cannot be stopped so.
+    run = [NTT_LOOPS, "run", os.fspath(image), "--", *LISTENER]
+    with subprocess.Popen(run, stdout=subprocess.PIPE, text=True, process_group=0) as process:
+        pid = process.pid
+        assert line_of(process) == "ready"
         (child,) = [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         os.kill(pid, signal.SIGTSTP)
         oracle.wait_until(lambda: state_of(pid) == state_of(child) == "T", "both are stopped")
         os.kill(pid, signal.SIGCONT)
         oracle.wait_until(lambda: "T" not in (state_of(pid), state_of(child)), "both go on")
         end()
-        shell.wait()
+        assert process.wait() == 3
     assert oracle.bound_devices(image) == []
 
 
