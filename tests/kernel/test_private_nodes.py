@@ -24,6 +24,7 @@ import json, os, signal, subprocess, sys, time
 from pathlib import Path
 from ntt_loops import *
 NODES = Path("/dev/ntt-loops")
+DEADLINE = time.monotonic() + 60
 loops, image = Loops(sys.argv[1]), Path(sys.argv[2])
 
 def nodes():
@@ -114,7 +115,9 @@ other = Path(sys.argv[1]).parent / "other.img"
 other.write_bytes(image.read_bytes())
 loops.attach_kept(other)
 other.unlink()
-say(released=[str(one.image) for one in loops.sweep().released], left=nodes(), mine=f"loop{device.number}")
+while not (released := loops.sweep().released) and time.monotonic() < DEADLINE:  # udev may have it open
+    time.sleep(0.05)
+say(released=[str(one.image) for one in released], left=nodes(), mine=f"loop{device.number}")
 loops.release(device)
 """
     (found,) = _heard(code, tmp_path, image)

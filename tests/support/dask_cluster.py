@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from distributed import Worker
 
 #: Nothing here takes so long, unless it hangs.
-NEVER_SECONDS: Final = 120.0
+NEVER_SECONDS: Final = 600.0
 _HERE: Final[dict[str, Any]] = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
 
 
