@@ -132,7 +132,7 @@ def test_ctrl_z_and_fg(image: Path, end: Callable[[], None]) -> None:
 
 def test_a_stop_that_is_sent_to_us_stops_both(image: Path, end: Callable[[], None]) -> None:
     """And SIGCONT lets both go on."""
-    # A group of its own whose parent, which we are, is of its session and of no such group: another cannot be stopped so.
+    # A group of its own whose parent, us, is of another group and the same session: no other can be stopped so.
     run = [NTT_LOOPS, "run", os.fspath(image), "--", *LISTENER]
     with subprocess.Popen(run, stdout=subprocess.PIPE, text=True, process_group=0) as process:
         pid = process.pid

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from ntt_loops._kernel.descriptors import open_descriptor
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_mock import MockerFixture
 
 
 def test_a_call_that_answers_is_as_if_made_here(tmp_path: Path) -> None:
@@ -45,6 +48,47 @@ def test_a_call_that_does_not_return_is_stuck_and_its_child_is_killed(tmp_path: 
     assert [child.wait(30) for child in guarded._left_behind] == [-9] * len(guarded._left_behind)
     guarded._reap()
     assert guarded._left_behind == []
+
+
+_SLOW = """
+import runpy, sys, time
+time.sleep(0.6)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture
+def slow_start(tmp_path: Path, mocker: MockerFixture) -> None:
+    """A machine on which a process takes its time to start."""
+    program = tmp_path / "slow.py"
+    program.write_text(_SLOW)
+    real = subprocess.Popen
+
+    def popen(command: list[str], **how: Any) -> subprocess.Popen[bytes]:
+        place = command.index(guarded._CHILD)
+        return real([*command[:place], str(program), *command[place:]], **how)
+
+    mocker.patch.object(subprocess, "Popen", popen)
+
+
+@pytest.mark.usefixtures("slow_start")
+def test_a_child_that_starts_slowly_is_no_storage_that_does_not_answer(tmp_path: Path) -> None:
+    """The time of a call is that of the call: a loaded machine alone has no device called stuck."""
+    assert guarded.call("stat", bytes(tmp_path).hex(), within=0)
+    path = tmp_path / "file"
+    path.touch()
+    guarded.close(open_descriptor(path, os.O_RDONLY), within=0)
+
+
+@pytest.mark.usefixtures("slow_start")
+def test_a_child_that_does_not_start_is_told(tmp_path: Path, mocker: MockerFixture) -> None:
+    """It is killed, and the storage is not blamed for it."""
+    mocker.patch.object(guarded, "START_SECONDS", 0.1)
+    with pytest.raises(StuckError, match="the process for stat did not start"):
+        guarded.call("stat", bytes(tmp_path).hex(), within=30)
+    assert [child.wait(30) for child in guarded._left_behind] == [-9] * len(guarded._left_behind)
+    guarded._reap()
 
 
 def test_the_child_makes_the_last_close(tmp_path: Path) -> None:

@@ -1,13 +1,16 @@
 """Calls that may never return, made in a child process (F21).
 
-The child is killed at its deadline. One that even SIGKILL does not end - it sleeps in the kernel - is left behind:
-it holds nothing but a copy of the descriptor, and goes when the storage answers or is taken away.
+The time of a call begins when its child says that it makes it now: how long a loaded machine takes to start a process
+says nothing about the storage. The child is killed at its deadline. One that even SIGKILL does not end - it sleeps in
+the kernel - is left behind: it holds nothing but a copy of the descriptor, and goes when the storage answers or is
+taken away.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +23,10 @@ if TYPE_CHECKING:
     import io
 
 _CHILD = str(Path(__file__).with_name("guarded_child.py"))
-#: A child gets at least this long: it must start, on a loaded machine, too.
+#: A call gets at least this long, also past the deadline of what it is made for.
 SHORTEST_SECONDS = 0.25
+#: A child that has not started by then will not.
+START_SECONDS = 10.0
 #: subprocess takes no endless wait.
 LONGEST_SECONDS = 1e6
 #: Children that outlived their deadline, kept so that they are reaped when they end.
@@ -58,6 +63,7 @@ def _start(operation: str, *arguments: str, descriptor: io.FileIO | None) -> sub
 
 def _outcome(child: subprocess.Popen[bytes], operation: str, within: float) -> bytes:
     try:
+        _wait_for_the_start(child, operation)
         output, _ = child.communicate(b"\n", timeout=min(max(within, SHORTEST_SECONDS), LONGEST_SECONDS))
     except subprocess.TimeoutExpired:
         leave_behind(child)
@@ -73,6 +79,17 @@ def _outcome(child: subprocess.Popen[bytes], operation: str, within: float) -> b
         message = f"{operation} was interrupted"
         raise StuckError(message)
     raise OSError(int(rest), os.strerror(int(rest)))
+
+
+def _wait_for_the_start(child: subprocess.Popen[bytes], operation: str) -> None:
+    """Take the byte that a child writes before its call; one that was killed before writes none, nor any outcome."""
+    assert child.stdout is not None  # noqa: S101 - it is a pipe: mypy does not know
+    answer = select.poll()
+    answer.register(child.stdout, select.POLLIN)
+    if not answer.poll(START_SECONDS * 1000):
+        message = f"the process for {operation} did not start within {START_SECONDS:.0f} s"
+        raise StuckError(message)
+    os.read(child.stdout.fileno(), 1)
 
 
 def leave_behind(child: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,6 @@
 """The program of ``guarded``: one call that may hang, its outcome on stdout. Standard library only: it starts in 15 ms.
 
-``ok HEX`` or ``error ERRNO``.
+One byte that says that the call begins, then ``ok HEX`` or ``error ERRNO``.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ CALLS = {call.__name__: call for call in (ioctl, status, fsync, hold, stat, real
 
 def main(operation: str, *arguments: str) -> None:
     """Make the call and tell how it went."""
+    os.write(sys.stdout.fileno(), b".")
     try:
         answer = CALLS[operation](*arguments)
     except OSError as error:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: A server that has not answered in this many seconds is taken for stuck; local storage answers in microseconds.
 STUCK_SECONDS = 1.0
-#: Also past the deadline a device gets one try, and a child process needs this to start on a loaded machine.
+#: Also past the deadline a device gets one try.
 SHORTEST_SECONDS = 0.25
 _PROBES_AT_ONCE = 32
 #: Errors that are of this process or machine; any other one of GET_STATUS64 is of the storage: ENOTCONN, EIO...
