@@ -7,6 +7,7 @@ the tests with it; how long one may take is no measurement, only the difference 
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -60,10 +61,10 @@ def _make(call: Callable[[], object], _: object) -> object:
     return call()
 
 
-def _release(loops: Loops, target: Path | str) -> tuple[list[str], list[str]]:
+def _release(loops: Loops, target: Path | str, timeout: float = TIMEOUT) -> tuple[list[str], list[str]]:
     """Return what was released, and the kinds of the holders where something stayed."""
     try:
-        report = loops.release_all(target, timeout=TIMEOUT)
+        report = loops.release_all(target, timeout=timeout)
     except DeviceBusyError as error:
         return [one.device for one in error.report.released], [one.kind for one in error.holders]
     return [one.device for one in report.released], []
@@ -110,6 +111,17 @@ def test_a_stuck_image_is_released_or_told(
     else:
         assert found == ([str(server.nodes[number])], [])
     oracle.wait_until(lambda: _release(loops, target)[1] == [] and not rawloop.is_bound(number), "it is released")
+
+
+def test_a_server_that_comes_back_has_its_device_released(loops: Loops, server: HiddenServer, run_dir: Path) -> None:
+    """A release that waits asks again: what had not answered in a second is released once it does."""
+    image = new_image(server.folder)
+    device = str(server.attach_kept(run_dir, image))
+    with forks() as start:
+        with server.stopped():
+            release = start(partial(_make, partial(_release, loops, image.stem, NEVER_SECONDS / 2)))
+            time.sleep(1.5)
+        assert release.hear(NEVER_SECONDS) == ([device], [])
 
 
 def test_what_was_written_to_a_stuck_image_is_not_given_up(loops: Loops, server: HiddenServer, run_dir: Path) -> None:

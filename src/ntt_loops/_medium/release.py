@@ -121,6 +121,7 @@ class Release:
                 return self._conclude(self._who_stays(busy))
             attempt += 1
             self._survey.probe(self._devices)
+            self._survey.ask_again(one.seen for one in ready)
             if is_complete and len(busy) == len(candidates):
                 self._deadline.pause(attempt)
 

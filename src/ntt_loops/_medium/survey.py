@@ -99,6 +99,7 @@ class Survey:
         self._only = only
         self._is_remote_elsewhere: bool | None = None
         self._known: dict[tuple[int, int | None, bytes], Seen] = {}
+        self._patience_seconds = STUCK_SECONDS
 
     def covers(self, number: int) -> bool:
         """Whether a device of that number would be listed."""
@@ -106,14 +107,27 @@ class Survey:
 
     def within(self) -> float:
         """Return the seconds that a call which may hang gets now."""
-        return min(STUCK_SECONDS, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
+        return min(self._patience_seconds, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
 
     def probe(self, seen: Iterable[Seen]) -> bool:
         """Ask those devices whose storage may hang; return whether anything new is known.
 
-        All at once. One that did not answer is not asked again. Whether an image is deleted is asked each time.
+        All at once. One that did not answer is not asked again here. Whether an image is deleted is asked each time.
         """
         return self._probe([one.bound for one in seen if one.hangs and (one.judged or not one.is_asked)])
+
+    def ask_again(self, seen: Iterable[Seen]) -> None:
+        """Ask those that did not answer once more, for up to twice as long as before: a server may come back.
+
+        Not where less time is left than that: each question leaves a process behind that goes when it is answered.
+        """
+        stuck = [one.bound for one in seen if one.stuck]
+        patience_seconds = min(2 * self._patience_seconds, self._deadline.remaining / 2)
+        if stuck and patience_seconds > self._patience_seconds:
+            self._patience_seconds = patience_seconds
+            for bound in stuck:
+                self._known.pop(_key(bound), None)
+            self._probe(stuck)
 
     def _probe(self, hanging: Sequence[BoundDevice]) -> bool:
         if not hanging:
