@@ -155,7 +155,7 @@ def test_a_mount_with_an_open_file_stays(loops: Loops, image: Path, tmp_path: Pa
     point = _mount(device, tmp_path / "mnt")
     with rawloop.opened(point / "folder/f"):
         with pytest.raises(DeviceBusyError) as caught:
-            loops.release_all(image.stem, unmount=True, timeout=0.2)
+            loops.release_all(image.stem, unmount=True, timeout=3)
         assert "busy" in "".join(caught.value.__notes__)
         assert _mount_points(tmp_path) == [point]
     loops.release_all(image.stem, unmount=True)
