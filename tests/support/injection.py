@@ -73,6 +73,7 @@ def _run(work: Callable[[], object], log: Path, *options: str) -> Ended:
     with forks() as start:
         child = start(partial(_gated, work, reader, gate))
         os.close(reader)
+        child.hear()
         with _traced(child, log, *options) as strace:
             os.close(gate)
             try:
@@ -91,7 +92,8 @@ def _gated(work: Callable[[], object], reader: int, gate: int, say: Callable[[ob
     fails, or is interrupted. So it is made a second time: the result is said, and returned.
     """
     os.close(gate)
-    select.select([reader], [], [])  # no call that is ever injected: whether the tracer counts this one is a race
+    say("ready")
+    select.select([reader], [], [])  # no call that is ever injected: it is begun again when the tracer comes
     outcome = _outcome(work)
     with suppress(OSError, KeyboardInterrupt):
         say(outcome)
@@ -109,12 +111,16 @@ def _outcome(work: Callable[[], object]) -> tuple[str | None, str]:
 
 
 def _traced(child: Forked, log: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Attach strace(1) to a child that waits, and return once it is; what the child starts is not traced."""
+    """Attach strace(1) to a child that waits, and return once it is; what the child starts is not traced.
+
+    strace(1) seizes the child, and only some time later stops it to see its calls. From then on the call in which the
+    child waits is in the log.
+    """
+    log.unlink(missing_ok=True)
     command = [require_tool("strace"), "-qq", "-o", str(log), *options, "-p", str(child.pid)]
     strace = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    status = Path(f"/proc/{child.pid}/status")
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while "TracerPid:\t0\n" in status.read_text():
+    while not log.exists() or log.stat().st_size == 0:
         if strace.poll() is not None or time.monotonic() > deadline:
             child.kill()
             _, said = strace.communicate()
