@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntt_loops._backoff import Deadline
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._ledger import LastSweep, last_sweep
 from ntt_loops._world import TIMEOUT_SECONDS, HasWorld
-from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     from ntt_loops._checkup import MachineReport

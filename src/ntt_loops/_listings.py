@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import Holder, Identity, LoopDevice, check_medium, find_holders
 from ntt_loops._backoff import Deadline
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._target import device_number
 from ntt_loops._world import TIMEOUT_SECONDS, HasWorld
-from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     from ntt_loops._attachment import Text

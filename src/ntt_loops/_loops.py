@@ -16,12 +16,12 @@ from ntt_loops._attachment import (
 from ntt_loops._awaitables import Awaitables
 from ntt_loops._backoff import Deadline
 from ntt_loops._checkups import Checkups
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._listings import Listings
 from ntt_loops._mounts import Mounts
 from ntt_loops._rescues import Rescues
 from ntt_loops._target import checked_age, disk_number
 from ntt_loops._world import TIMEOUT_SECONDS
-from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

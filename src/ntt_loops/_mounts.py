@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import LoopDevice, Partition, check_medium, checked_path, image_path, medium_of
 from ntt_loops._backoff import Deadline
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._target import node_parts
 from ntt_loops._world import HasWorld
-from ntt_loops.errors import MountError, kernel_errors
+from ntt_loops.errors import MountError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import Identity, LoopDevice
 from ntt_loops._backoff import Deadline
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._target import node_parts
 from ntt_loops._world import TIMEOUT_SECONDS, HasWorld
-from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable

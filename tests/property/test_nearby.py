@@ -12,7 +12,8 @@ from ntt_loops._kernel import BoundDevice, LoopStatus
 from ntt_loops._ledger import Record, Tag, token_of
 from ntt_loops._medium.candidates import Finder, Medium
 from ntt_loops._medium.nearby import Nearby
-from ntt_loops._medium.survey import Seen, Survey
+from ntt_loops._medium.seen import Seen
+from ntt_loops._medium.survey import Survey
 from ntt_loops.testing import MemoryKernel
 
 HASH = "536a933b4481f605fcd44615740a9025"

@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.support.forked import PATIENCE_SECONDS, Forked, forks
@@ -22,6 +21,7 @@ from tests.support.needs import require_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 #: What a child says of an end that is no error.
 DONE: Final = "done"

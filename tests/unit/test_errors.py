@@ -34,6 +34,7 @@ from ntt_loops import (
     RescueError,
     errors,
 )
+from ntt_loops._kernel_errors import kernel_errors
 
 HOLDER = Holder("/dev/loop7p1", "mount", None, "", "/mnt/ntt/536a", "umount /mnt/ntt/536a")
 REPORT = ReleaseReport("536a", released=(ReleasedDevice("/dev/loop8", Path("/data/536a.img"), "tag", 512),))
@@ -183,7 +184,7 @@ def test_a_name_of_any_bytes_is_plain_data() -> None:
 
 def test_an_error_of_a_call_that_nobody_understood_is_a_kernel_error() -> None:
     """Whatever OSError comes up from below is caught with the rest, keeps its errno, and says which file it was."""
-    with pytest.raises(KernelError) as caught, errors.kernel_errors(medium="536a"):
+    with pytest.raises(KernelError) as caught, kernel_errors(medium="536a"):
         raise OSError(errno.EMFILE, "Too many open files", "/proc/partitions")
     assert (caught.value.errno, caught.value.medium) == (errno.EMFILE, "536a")
     assert "Too many open files (/proc/partitions)" in str(caught.value)
@@ -193,6 +194,6 @@ def test_an_error_of_a_call_that_nobody_understood_is_a_kernel_error() -> None:
 def test_our_own_errors_and_others_pass_as_they_are() -> None:
     """A busy device stays one, and a ValueError is not the kernel's."""
     for error in (DeviceBusyError("in use"), ValueError("no number")):
-        with pytest.raises(type(error)) as caught, errors.kernel_errors():
+        with pytest.raises(type(error)) as caught, kernel_errors():
             raise error
         assert caught.value is error

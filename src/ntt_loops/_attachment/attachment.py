@@ -19,7 +19,8 @@ from ntt_loops._attachment.image import Extent, open_image
 from ntt_loops._attachment.leaving import not_written, still_busy, wait_gone
 from ntt_loops._attachment.naming import check_medium, medium_of
 from ntt_loops._backoff import Deadline
-from ntt_loops.errors import LedgerError, NttLoopsError, kernel_errors
+from ntt_loops._kernel_errors import kernel_errors
+from ntt_loops.errors import LedgerError, NttLoopsError
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from ntt_loops._attachment.identity import Identity
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._plain import fields_of
-from ntt_loops.errors import LoopPermissionError, kernel_errors
+from ntt_loops.errors import LoopPermissionError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

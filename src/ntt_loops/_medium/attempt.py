@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel, Process
     from ntt_loops._medium.candidates import Candidate
-    from ntt_loops._medium.survey import Seen
+    from ntt_loops._medium.seen import Seen
 
 #: How long one device that another opener keeps is tried under one claim before the others get their turn. Most such
 #: openers - udev, a listing - are gone by then (F26, F36).

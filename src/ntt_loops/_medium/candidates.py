@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger, Record, Tag
     from ntt_loops._medium.reports import FoundBy
-    from ntt_loops._medium.survey import Seen, Survey
+    from ntt_loops._medium.seen import Seen
+    from ntt_loops._medium.survey import Survey
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ntt_loops._attachment import Identity
     from ntt_loops._ledger import Record
     from ntt_loops._medium.reports import FoundBy
-    from ntt_loops._medium.survey import Seen
+    from ntt_loops._medium.seen import Seen
 
 
 class DeviceFinder:

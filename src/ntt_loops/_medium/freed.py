@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ntt_loops._kernel import Kernel
     from ntt_loops._medium.candidates import Candidate
     from ntt_loops._medium.deletion import Judged
-    from ntt_loops._medium.survey import Seen, Survey
+    from ntt_loops._medium.seen import Seen
+    from ntt_loops._medium.survey import Survey
 
 
 @attrs.frozen

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger
-    from ntt_loops._medium.survey import Seen
+    from ntt_loops._medium.seen import Seen
 
 
 @attrs.frozen

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Sequence
 
     from ntt_loops._ledger import Record
-    from ntt_loops._medium.survey import Seen
+    from ntt_loops._medium.seen import Seen
 
 #: ("number", 7), ("token", ...), ("inode", ...), ("path", ...) or ("name", ...).
 _Key = tuple[str, "Hashable"]

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Book, Key, Ledger, Record
-    from ntt_loops._medium.survey import Seen, Survey
+    from ntt_loops._medium.seen import Seen
+    from ntt_loops._medium.survey import Survey
 
 #: A ledger that another process keeps locked for longer is left to the next sweep.
 _LOCK_SECONDS = 0.5

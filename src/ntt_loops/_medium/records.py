@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from ntt_loops._ledger import Book, Key, Ledger, Record
     from ntt_loops._medium.candidates import Candidate
     from ntt_loops._medium.freed import Going
-    from ntt_loops._medium.survey import Seen, Survey
+    from ntt_loops._medium.seen import Seen
+    from ntt_loops._medium.survey import Survey
 
 
 class Records:

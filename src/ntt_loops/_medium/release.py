@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import Outcome
-from ntt_loops._attachment.holders import other_holder, say
+from ntt_loops._attachment.holders import other_holder
 from ntt_loops._kernel import StuckError
+from ntt_loops._medium import conclusions
 from ntt_loops._medium.attempt import Attempt, living_owner
 from ntt_loops._medium.candidates import Finder, OtherLedgers
 from ntt_loops._medium.freed import Freed, not_written
@@ -18,7 +16,7 @@ from ntt_loops._medium.records import Records
 from ntt_loops._medium.reports import LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
 from ntt_loops._unmounting import rdevs_of, unmount_device
-from ntt_loops.errors import DeviceBusyError, ImageWriteError, LedgerError, MediumError, MountError
+from ntt_loops.errors import ImageWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +28,9 @@ if TYPE_CHECKING:
     from ntt_loops._medium.candidates import Candidate, Medium
     from ntt_loops._medium.device_finder import DeviceFinder
     from ntt_loops._medium.freed import Going
-    from ntt_loops._medium.survey import Seen
+    from ntt_loops._medium.seen import Seen
+    from ntt_loops.errors import DeviceBusyError, LedgerError, MountError
+
 
 #: Devices that were released after the deadline are looked for once more; whoever goes on attaching is then busy.
 _LOOKS_AFTER_DEADLINE = 2
@@ -46,18 +46,8 @@ def release_medium(
     work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
     report = work.run(is_bare_name=not medium.is_one_file)
     if medium.unreachable is not None:
-        raise _nobody_can_tell(medium, medium.unreachable, report)
+        raise conclusions.out_of_reach(medium, medium.unreachable, report)
     return report
-
-
-def _nobody_can_tell(medium: Medium, why: OSError, report: ReleaseReport) -> DeviceBusyError:
-    """Return the error for a file that cannot be asked for its inode: the devices of it may be bound by any path."""
-    paths = " or ".join(sorted(map(os.fsdecode, medium.paths)))
-    message = (
-        f"which devices have {paths} cannot be told, it is out of reach: {why.strerror or why}; "
-        "what could be told was released; keep the image and try again"
-    )
-    return DeviceBusyError(message, medium=medium.name, report=report)
 
 
 class Release:
@@ -152,7 +142,7 @@ class Release:
                 node = self._kernel.node(one.number)
                 self._left[one.number] = LeftDevice(node, self._survey.image_of(one))
             if checks_name and not (found or records):
-                self._check_is_no_file()
+                conclusions.check_is_no_file(self._name)
         finally:
             if book is not None:
                 book.close()
@@ -175,15 +165,6 @@ class Release:
         """Return the device numbers of those that no living ``with`` block holds, partitions included."""
         ours = [one.number for one in candidates if living_owner(self._kernel, one) is None]
         return frozenset().union(*(rdevs_of(self._kernel, number) for number in ours))
-
-    def _check_is_no_file(self) -> None:
-        name = self._name
-        if os.path.lexists(name):
-            message = (
-                f"nothing of a medium {name!r} is attached or on record, but there is a file of that name here: "
-                f"write './{name}' for the file"
-            )
-            raise MediumError(message, medium=name)
 
     def _try(self, candidate: Candidate) -> Outcome | None:
         """Try one device; return why it stays, None when it is gone."""
@@ -230,7 +211,8 @@ class Release:
             left=tuple(self._left.values()),
             problems=tuple(self._records.problems),
         )
-        error = self._error([holder for holders in stays.values() for holder in holders], report)
+        holders = tuple(holder for of_one in stays.values() for holder in of_one)
+        error = self._against(holders, report)
         if error is None:
             return report
         for failed in (one for number in stays for one in self._unmount_errors.get(number, ())):
@@ -245,25 +227,15 @@ class Release:
         again = self._try(candidate)  # whoever it was may have gone while nobody was found
         return () if again is None else attempt.holders(candidate, again)
 
-    def _error(
-        self, holders: list[Holder], report: ReleaseReport
+    def _against(
+        self, holders: tuple[Holder, ...], report: ReleaseReport
     ) -> DeviceBusyError | ImageWriteError | LedgerError | None:
-        name = self._name
+        """Return what stands against the report, the worst first."""
         if self._write_errors:
             going, error = self._write_errors[0]
-            image = Path(os.fsdecode(going.judged.path))
-            message = not_written(self._kernel, name, going, error)
-            return ImageWriteError(
-                message, medium=name, image=image, errno=error.errno, report=report, holders=tuple(holders)
-            )
+            message = not_written(self._kernel, self._name, going, error)
+            return conclusions.lost_writes(message, going.judged.path, error, report, holders)
         if holders:
-            devices = ", ".join(sorted({holder.device for holder in holders}))
-            message = f"medium {name} is still in use, {devices} stays: {say(holders)}; keep the image and try again"
-            return DeviceBusyError(
-                message, medium=name, device=holders[0].device, holders=tuple(holders), report=report
-            )
+            return conclusions.still_in_use(report, holders)
         locked = self._records.lock_error
-        if locked is not None:
-            message = f"{locked}; what was found was released, but another process may be attaching more"
-            return LedgerError(message, medium=name, path=locked.path, report=report, errno=errno.EAGAIN)
-        return None
+        return None if locked is None else conclusions.not_locked(locked, report)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ntt_loops._kernel import Kernel
-    from ntt_loops._medium.survey import Seen, Survey
+    from ntt_loops._medium.seen import Seen
+    from ntt_loops._medium.survey import Survey
 
 
 def rescuable_images(kernel: Kernel, survey: Survey, devices: Iterable[Seen]) -> tuple[RescuableImage, ...]:

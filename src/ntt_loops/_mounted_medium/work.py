@@ -11,6 +11,7 @@ import attrs
 from ntt_loops._attachment import LoopAttachment, Options
 from ntt_loops._attachment.image import Extent, open_image
 from ntt_loops._backoff import Deadline
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._ledger import mount_lock
 from ntt_loops._medium import Medium, release_device, release_idle
 from ntt_loops._mounted_medium.folders import Folders
@@ -19,7 +20,7 @@ from ntt_loops._mounted_medium.points import Points
 from ntt_loops._mounted_medium.standing import devices_of, find_standing
 from ntt_loops._mounted_medium.values import MountedMedium
 from ntt_loops._mounting import Leaving, Source
-from ntt_loops.errors import MountError, MountTimeoutError, NttLoopsError, kernel_errors
+from ntt_loops.errors import MountError, MountTimeoutError, NttLoopsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

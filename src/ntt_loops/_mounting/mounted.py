@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ntt_loops._backoff import Deadline
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._mounting.leaving import Leaving
 from ntt_loops._mounting.mount import mount
 from ntt_loops._mounting.place import Place
 from ntt_loops._unmounting import unmount_point
-from ntt_loops.errors import kernel_errors
 
 if TYPE_CHECKING:
     import os

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Handle, Kernel, LoopStatus
     from ntt_loops._ledger import Ledger
-    from ntt_loops._medium.survey import Seen
+    from ntt_loops._medium.seen import Seen
 
 _SECTOR = "a loop device shows whole sectors of 512 bytes only"
 

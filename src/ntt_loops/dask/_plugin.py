@@ -11,10 +11,11 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from ntt_loops._backoff import Deadline
 from ntt_loops._default import DEFAULT
+from ntt_loops._kernel_errors import kernel_errors
 from ntt_loops._world import TIMEOUT_SECONDS
 from ntt_loops.dask import _own_ledger, _start
 from ntt_loops.dask._start import WorkerStart
-from ntt_loops.errors import LedgerError, kernel_errors
+from ntt_loops.errors import LedgerError
 
 if TYPE_CHECKING:
     import io
