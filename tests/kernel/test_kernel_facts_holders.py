@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.support import rawloop
 from tests.support.children import children
+from tests.support.fuse import fuse
 from tests.support.images import make_image
 from tests.support.needs import require_tool
 from tests.support.oracle import run
@@ -55,7 +57,8 @@ def test_f25_mountinfo_has_the_device_number_of_a_partition(tmp_path: Path) -> N
     """A mounted partition shows with its own major:minor, whose major is not that of loop devices."""
     image = make_image(tmp_path / "image")
     with private_number() as number, attach(image, writable=True, number=number) as loop:
-        rawloop.add_partition(loop.held, 1, 0, image.stat().st_size)
+        with opened(loop.node):  # the first open may drop partitions (F60)
+            rawloop.add_partition(loop.held, 1, 0, image.stat().st_size)
         node = rawloop.node(number, 1)
         with mounted(node, tmp_path / "mnt", "-o", "ro") as folder:
             assert _mount(folder) == (_number(node), "ext4", str(node))
@@ -95,6 +98,34 @@ def test_f25_a_stacked_loop_has_the_node_as_its_backing_file(ext4: Attachment) -
     with attach(ext4.node) as upper:
         assert rawloop.backing_file(upper.number) == os.fsencode(ext4.node)
         assert not list(Path(f"/sys/block/{ext4.node.name}/holders").iterdir())
+
+
+def _mount_id(fd: int) -> str:
+    """What fdinfo says of a descriptor of this process."""
+    lines = Path(f"/proc/self/fdinfo/{fd}").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines)["mnt_id"]
+
+
+def _mount_ids() -> list[str]:
+    return [line.split(" ", 1)[0] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+
+
+def test_f62_fdinfo_has_the_id_of_the_mount(ext4: Attachment, tmp_path: Path) -> None:
+    """It is in the table until a lazy umount; then it is in none, and the path of the file begins at its root."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(mounted(ext4.node, tmp_path / "mnt", "-o", "ro"))
+        fd = stack.enter_context(opened(folder))
+        assert _mount_id(fd) in _mount_ids()
+        assert Path(f"/proc/self/fd/{fd}").readlink() == folder
+        run("umount", "--lazy", folder)
+        assert _mount_id(fd) not in _mount_ids()
+        assert Path(f"/proc/self/fd/{fd}").readlink() == Path("/")
+
+
+def test_f62_fdinfo_answers_while_the_server_does_not(tmp_path: Path) -> None:
+    """The id is the mount's, known without the server."""
+    with fuse(tmp_path) as server, opened(filled(server.folder / "f")) as fd, server.stopped():
+        assert _mount_id(fd) in _mount_ids()
 
 
 def test_f38_mountinfo_shows_an_anonymous_device_for_btrfs(tmp_path: Path) -> None:

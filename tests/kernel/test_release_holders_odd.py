@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.support import oracle, rawloop
 from tests.support.forked import forks
+from tests.support.fuse import fuse
 from tests.support.holding import reader
 from tests.support.media import new_image
+from tests.support.rig import filled
 from tests.support.served import stuck_elsewhere
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ntt_loops import Loops
+    from ntt_loops import LoopDevice, Loops
+    from tests.support.holding import Reader
 
 #: A look at the processes takes milliseconds; one that hangs is ended after this.
-HANGS_SECONDS = 120.0
+HANGS_SECONDS = 10.0
 
 
 def _open_below_long_folders(folder: Path, say: Callable[[object], None]) -> None:
@@ -64,12 +67,56 @@ def test_a_deleted_file_and_a_deleted_folder(loops: Loops, tmp_path: Path) -> No
     loops.release(device)
 
 
+def _assert_found_by_another_process(loops: Loops, device: LoopDevice, process: Reader) -> None:
+    """Have a child ask, which may hang."""
+    with forks() as start:
+        child = start(lambda _: [one.pid for one in loops.holders(device)])
+        assert child.hear(HANGS_SECONDS) == [process.pid]
+
+
 def test_a_dead_file_server_in_another_namespace(loops: Loops, tmp_path: Path) -> None:
     """A process of another mount namespace, with a file open on a dead server, does not make holders() hang."""
     device = loops.attach_kept(new_image(tmp_path))
-    with reader(device) as process, stuck_elsewhere(tmp_path), forks() as start:
-        child = start(lambda _: [one.pid for one in loops.holders(device)])
-        assert child.hear(HANGS_SECONDS) == [process.pid]
+    with reader(device) as process, stuck_elsewhere(tmp_path):
+        _assert_found_by_another_process(loops, device, process)
+    loops.release(device)
+
+
+def test_a_dead_file_server_in_a_chroot_of_another_namespace(loops: Loops, tmp_path: Path) -> None:
+    """Its table of mounts is told from its own root, and the path of its file from ours."""
+    device = loops.attach_kept(new_image(tmp_path))
+    root = tmp_path / "root"
+    root.mkdir()
+    with reader(device) as process, stuck_elsewhere(tmp_path, root=root):
+        _assert_found_by_another_process(loops, device, process)
+    loops.release(device)
+
+
+def test_a_dead_file_server_that_was_unmounted_lazily(loops: Loops, tmp_path: Path) -> None:
+    """As one is rid of it: no table has it any more, and the path of an open file looks like one of the root."""
+    device = loops.attach_kept(new_image(tmp_path))
+    with reader(device) as process, fuse(tmp_path) as server:
+        filled(server.folder / "f")
+        with reader(server.folder / "f"):
+            server.unmount_lazily()
+            with server.stopped():
+                _assert_found_by_another_process(loops, device, process)
+    loops.release(device)
+
+
+def test_a_node_on_devices_that_were_unmounted_lazily(loops: Loops, tmp_path: Path) -> None:
+    """Whoever opened the device by a /dev that is gone, as a chroot's is after its end, is found all the same."""
+    device = loops.attach_kept(new_image(tmp_path))
+    dev = tmp_path / "dev"
+    dev.mkdir()
+    with ExitStack() as mount:
+        oracle.run("mount", "-t", "tmpfs", "-o", "dev", "none", dev)
+        mount.callback(oracle.run, "umount", "--lazy", dev)
+        node = dev / device.path.name
+        os.mknod(node, 0o060600, device.path.stat().st_rdev)
+        with reader(node) as process:
+            mount.close()
+            assert [one.pid for one in loops.holders(device)] == [process.pid]
     loops.release(device)
 
 

@@ -10,7 +10,7 @@ from ntt_loops._kernel.mountinfo import Line
 
 NAMES = st.lists(st.sampled_from([b"a", b"ab", b"b"]), max_size=4)
 PATHS = NAMES.map(lambda names: b"/" + b"/".join(names))
-LINES = st.lists(PATHS.map(lambda point: Line(1, point, "ext4", point)), max_size=6)
+LINES = st.lists(PATHS.map(lambda point: Line(1, point, "ext4", point, 1)), max_size=6)
 
 
 def by_definition(path: bytes, lines: list[Line]) -> Line | None:

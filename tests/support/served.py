@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ntt_loops import LoopDevice, Loops
@@ -15,9 +16,10 @@ from tests.support.rig import filled, hidden_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 
+#: Changes to a copy of the whole tree as its root.
+_CHROOT = 'mount --rbind / "$3" && exec chroot "$3" sh -c "$4" sh "$1" "$2"'
 #: In a mount namespace of its own: a server with a file that is open and attached, stopped until a line comes.
 _ELSEWHERE = """
 bindfs -o attr_timeout=0,entry_timeout=0 "$1" "$2" && exec 3<"$2/f" && pid=$(pgrep -f "^bindfs .* $1 $2") || exit 1
@@ -99,19 +101,23 @@ def hidden_server(folder: Path, devices: int) -> Iterator[HiddenServer]:
 
 
 @contextmanager
-def stuck_elsewhere(folder: Path) -> Iterator[str]:
+def stuck_elsewhere(folder: Path, *, root: Path = Path("/")) -> Iterator[str]:
     """A device of a file on a server that does not answer, and that only another mount namespace can see.
 
-    A process there has the file open. Yields the device.
+    A process there has the file open; ``root`` is its root, which it has a copy of the tree at. Yields the device.
     """
     behind, shown = folder / "behind-elsewhere", folder / "shown-elsewhere"
     behind.mkdir()
     shown.mkdir()
     filled(behind / "f")
     require_tool("bindfs")
-    command = [require_tool("unshare"), "--mount", "--propagation", "private", "sh", "-c", _ELSEWHERE, "sh"]
+    command = [require_tool("unshare"), "--mount", "--propagation", "private", "sh", "-c"]
+    if root == Path("/"):
+        command += [_ELSEWHERE, "sh", str(behind), str(shown)]
+    else:
+        command += [_CHROOT, "sh", str(behind), str(shown), str(root), _ELSEWHERE]
     pipe = subprocess.PIPE
-    with subprocess.Popen([*command, behind, shown], stdin=pipe, stdout=pipe, text=True) as process:
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         assert process.stdout is not None
         device = process.stdout.readline().strip()
         assert device, "the server did not start"
@@ -119,4 +125,5 @@ def stuck_elsewhere(folder: Path) -> Iterator[str]:
             yield device
         finally:
             process.communicate("\n")
-    oracle.wait_until(lambda: not oracle.bound_to_path(shown / "f"), "nothing is attached from the server")
+    seen = root / shown.relative_to("/") / "f"
+    oracle.wait_until(lambda: not oracle.bound_to_path(seen), "nothing is attached from the server")

@@ -176,5 +176,5 @@ def test_a_sweep_by_the_clock_is_found(
 def test_no_mount_is_no_file_system() -> None:
     """Of a path that nothing is mounted above nothing is known."""
     assert mountinfo.mount_of(b"/run", {}) is None
-    monkey = mountinfo.Line(1, b"/", "ext4", b"/dev/sda1")
+    monkey = mountinfo.Line(1, b"/", "ext4", b"/dev/sda1", 1)
     assert mountinfo.mount_of(b"/run", mountinfo.by_point([monkey])) == monkey

@@ -15,14 +15,14 @@ LINE = rb"36 35 7:3 /a /mnt/two\040words\011and\134back rw,noatime master:1 shar
 def test_a_mountinfo_line_is_read_with_its_escapes_undone() -> None:
     """Device, mount point, type and source are found, however many optional fields there are."""
     line = mountinfo.parse(LINE)
-    assert line == (os.makedev(7, 3), b"/mnt/two words\tand\\back", "ext4", b"/dev/loop3")
+    assert line == (os.makedev(7, 3), b"/mnt/two words\tand\\back", "ext4", b"/dev/loop3", 36)
     bare = mountinfo.parse(b"1 1 0:5 / / rw - tmpfs none rw\n")
     assert (bare.mount_point, bare.fstype, bare.source) == (b"/", "tmpfs", b"none")
 
 
 def lines(*mounts: tuple[bytes, str]) -> list[mountinfo.Line]:
     """Return mounts of that point and type."""
-    return [mountinfo.Line(1, point, fstype, b"none") for point, fstype in mounts]
+    return [mountinfo.Line(1, point, fstype, b"none", 1) for point, fstype in mounts]
 
 
 @pytest.mark.parametrize(

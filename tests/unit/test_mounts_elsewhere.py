@@ -7,8 +7,8 @@ import pytest
 from ntt_loops._kernel import mountinfo, processes
 from ntt_loops._kernel.mountinfo import Line
 
-ROOT = Line(1, b"/", "ext4", b"/dev/vda1")
-SERVER = Line(7, b"/data", "fuse.sshfs", b"host:")
+ROOT = Line(1, b"/", "ext4", b"/dev/vda1", 1)
+SERVER = Line(7, b"/data", "fuse.sshfs", b"host:", 1)
 
 
 def _is_remote_elsewhere(patch: pytest.MonkeyPatch, own: list[Line], others: list[Line]) -> bool:
@@ -22,13 +22,13 @@ def _is_remote_elsewhere(patch: pytest.MonkeyPatch, own: list[Line], others: lis
 @pytest.mark.parametrize("fstype", ["fuse", "fuse.bindfs", "fuseblk", "nfs4", "cifs", "9p"])
 def test_a_server_that_only_another_namespace_has_counts(monkeypatch: pytest.MonkeyPatch, fstype: str) -> None:
     """A file server there, and not here: a path there may look like a local one here."""
-    assert _is_remote_elsewhere(monkeypatch, [ROOT], [ROOT, Line(7, b"/data", fstype, b"host:")])
+    assert _is_remote_elsewhere(monkeypatch, [ROOT], [ROOT, Line(7, b"/data", fstype, b"host:", 1)])
 
 
 @pytest.mark.parametrize("fstype", ["fusectl", "proc", "tmpfs", "sysfs"])
 def test_what_is_no_server_does_not(monkeypatch: pytest.MonkeyPatch, fstype: str) -> None:
     """fusectl, which every namespace of systemd has, holds no images."""
-    assert not _is_remote_elsewhere(monkeypatch, [ROOT], [ROOT, Line(7, b"/x", fstype, b"none")])
+    assert not _is_remote_elsewhere(monkeypatch, [ROOT], [ROOT, Line(7, b"/x", fstype, b"none", 1)])
 
 
 def test_a_copy_of_our_mount_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,10 +39,10 @@ def test_a_copy_of_our_mount_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "own",
     [
-        [ROOT, SERVER, Line(8, b"/data", "tmpfs", b"none")],
-        [ROOT, SERVER, Line(8, b"/data/local", "xfs", b"/dev/vdb")],
-        [ROOT, Line(9, b"/data", "fuse.sshfs", b"other:")],
-        [ROOT, Line(7, b"/data2", "fuse.sshfs", b"host:")],
+        [ROOT, SERVER, Line(8, b"/data", "tmpfs", b"none", 1)],
+        [ROOT, SERVER, Line(8, b"/data/local", "xfs", b"/dev/vdb", 1)],
+        [ROOT, Line(9, b"/data", "fuse.sshfs", b"other:", 1)],
+        [ROOT, Line(7, b"/data2", "fuse.sshfs", b"host:", 1)],
     ],
     ids=["covered", "with a local mount below", "another server", "elsewhere"],
 )

@@ -51,6 +51,7 @@ class Line(NamedTuple):
     mount_point: bytes
     fstype: str
     source: bytes
+    mount_id: int
 
 
 def read(pid: int | str) -> list[Line]:
@@ -80,6 +81,7 @@ def parse(line: bytes) -> Line:
         unescape(fields[4]),
         fields[behind + 1].decode("ascii", "replace"),
         unescape(fields[behind + 2]),
+        int(fields[0]),
     )
 
 
@@ -162,21 +164,29 @@ def _is_copy(line: Line, own: list[Line]) -> bool:
     return is_ours and all(map(_is_remote, covering))
 
 
-class Namespaces:
-    """Answers ``may_hang`` for the paths of many processes: each namespace is read once, each path judged once."""
+class OpenFileMounts:
+    """Answers ``may_hang`` for what processes have open, by the mount's id, which fdinfo tells (F62).
+
+    The path would not do: where the process has another root, or the mount is nobody's any more, it leads elsewhere.
+    """
 
     def __init__(self) -> None:
-        self._points: dict[int | None, dict[bytes, Line]] = {}
-        self._judged: dict[tuple[int | None, bytes], bool] = {}
+        self._fstypes: dict[int, str | None] = {}
+        self._has_all = False
+        self._read([os.getpid()])
 
-    def may_hang(self, pid: int, path: bytes) -> bool:
-        """Tell whether a path, as a process sees it, lies on storage that may never answer."""
-        space = processes.namespace(pid, "mnt")
-        if space not in self._points:
-            self._points[space] = by_point(read(pid))
-        if (space, path) not in self._judged:
-            self._judged[space, path] = may_hang(path, self._points[space])
-        return self._judged[space, path]
+    def may_hang(self, pid: int, mount_id: int) -> bool | None:
+        """Tell whether a mount is of storage that may never answer; None where no process has it in its table."""
+        if mount_id not in self._fstypes:
+            self._read([pid])
+        if mount_id not in self._fstypes and not self._has_all:
+            self._has_all = True
+            self._read(_namespaces(None).values())
+        fstype = self._fstypes.setdefault(mount_id, None)
+        return None if fstype is None else fstype not in LOCAL_FSTYPES
+
+    def _read(self, pids: Iterable[int]) -> None:
+        self._fstypes.update((line.mount_id, line.fstype) for pid in pids for line in read(pid))
 
 
 def by_point(lines: Iterable[Line]) -> dict[bytes, Line]:

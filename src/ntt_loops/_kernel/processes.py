@@ -5,19 +5,21 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import stat
 from typing import TYPE_CHECKING
 
 from ntt_loops._kernel.values import Opener, Process, Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
 #: How /proc says that the process went while it was read.
 _GONE = (errno.ENOENT, errno.ESRCH)
 #: Fields of /proc/PID/stat behind the command's closing parenthesis.
 _STATE, _THREADS, _START_TICKS = 0, 17, 19
 _STAT_BYTES = 4096
+_MOUNT_ID = re.compile(rb"^mnt_id:\t(\d+)$", re.MULTILINE)
 
 
 def is_gone(error: OSError) -> bool:
@@ -125,19 +127,40 @@ def namespace(pid: int | str, kind: str) -> int | None:
         raise
 
 
-def openers(pids: Iterable[int], rdevs: frozenset[int], may_hang: Callable[[int, bytes], bool]) -> list[Opener]:
+def openers(
+    pids: Iterable[int],
+    rdevs: frozenset[int],
+    names: Collection[bytes],
+    may_hang: Callable[[int, int], bool | None],
+) -> list[Opener]:
     """Return which of these processes have one of these block devices open, each path once.
 
-    ``may_hang`` tells of a process and a path whether it lies on storage that may not answer: such a file is not asked
-    (F21).
+    ``may_hang`` tells of a process and the id of a mount whether that is of storage that may not answer: no file there
+    is asked (F21). Where it cannot tell, only one is that is named as such a device is, in ``names``.
     """
     found = []
     for pid in pids:
-        files = ((number, path) for number, path in open_files(pid) if not may_hang(pid, path))
-        found_here = {(path, block_rdev(f"/proc/{pid}/fd/{number}")) for number, path in files}
+        found_here = set()
+        for number, path in open_files(pid):
+            mount_id = _mount_id(pid, number)
+            hangs = True if mount_id is None else may_hang(pid, mount_id)
+            if hangs is False or (hangs is None and path.rpartition(b"/")[2] in names):
+                found_here.add((path, block_rdev(f"/proc/{pid}/fd/{number}")))
         matches = sorted((path, rdev) for path, rdev in found_here if rdev is not None and rdev in rdevs)
         found += [Opener(pid, command(pid), path, rdev) for path, rdev in matches]
     return found
+
+
+def _mount_id(pid: int, number: str) -> int | None:
+    """Return the id of the mount that an open file lies on, with nothing asked of that (F62); None where it is gone."""
+    try:
+        text = _read(f"/proc/{pid}/fdinfo/{number}")
+    except OSError as error:
+        if is_hidden(error):
+            return None
+        raise
+    found = _MOUNT_ID.search(text or b"")
+    return None if found is None else int(found[1])
 
 
 def open_files(pid: int) -> Iterator[tuple[str, bytes]]:

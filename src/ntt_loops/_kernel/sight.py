@@ -68,7 +68,8 @@ class Sight:
     def openers(self, rdevs: frozenset[int], *, pid: int | None = None) -> list[Opener]:
         """Return the processes that have one of these devices open."""
         pids = processes.pids() if pid is None else [pid]
-        return processes.openers(pids, rdevs, mountinfo.Namespaces().may_hang)
+        names = {name for rdev in rdevs if (name := sysfs.name_of(rdev)) is not None}
+        return processes.openers(pids, rdevs, names, mountinfo.OpenFileMounts().may_hang)
 
     def swaps(self) -> list[tuple[int, bytes]]:
         """Return the block devices in /proc/swaps."""

@@ -128,6 +128,17 @@ def rdev_at(folder: str) -> int | None:
     return os.makedev(int(major), int(minor))
 
 
+def name_of(device: int) -> bytes | None:
+    """Return the kernel's name, such as ``loop7p1``, of a block device number; None where there is no such device."""
+    try:
+        link = os.readlink(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}".encode())
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+    return os.path.basename(link)
+
+
 def partitions(number: int) -> list[PartitionNode]:
     """Return the partitions that the kernel has, by number."""
     disk = f"loop{number}"
