@@ -1,9 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# pytest's processes, 0 for one: make test WORKERS=3 is faster, but tests of who uses a device, and the sessions of the
-# documents, may then meet each other, as they may meet strangers.
-WORKERS ?= 0
+# pytest's processes: tests wait more than they compute. 0 is one, as for a debugger; `make test WORKERS=0`.
+WORKERS ?= 3
 STAMP := $(VENV)/installed
 # Those that test-dist is for; CONTRIBUTING.md says where each was run.
 PYTHONS ?= $(PYTHON)
