@@ -25,6 +25,7 @@ class FuseServer:
         command = [require_tool("bindfs"), "-f", "-o", options, str(source), str(target)]
         self._process = subprocess.Popen(command)
         self.folder = target
+        self._is_unmounted = False
         rawloop.wait_until(target.is_mount, "bindfs has mounted")
 
     @contextmanager
@@ -55,11 +56,12 @@ class FuseServer:
     def unmount_lazily(self) -> None:
         """Take it from its folder; it lives as long as somebody has a file of it open."""
         oracle.run("umount", "--lazy", str(self.folder))
+        self._is_unmounted = True
 
     def close(self) -> None:
         """Unmount and wait for its end."""
         self.go_on()
-        if self.folder.is_mount():
+        if not self._is_unmounted:
             self.unmount_lazily()
         self._process.wait()
 
