@@ -13,6 +13,7 @@ import pytest
 
 from ntt_loops.pytest_plugin import _watch
 from tests.support import oracle, rawloop
+from tests.support.features import require_lasting_partitions
 from tests.support.media import by_losetup, new_image
 from tests.support.needs import require_tool
 from tests.support.plugin import HEAD, bare, left_behind, outcomes, run_guarded
@@ -151,6 +152,7 @@ def test_a_partition_that_outlives_its_device_is_named(
     monkeypatch.setattr(_watch, "SETTLE_SECONDS", 0.5)  # it does not go
     require_tool("partx")
     require_tool("sfdisk")
+    require_lasting_partitions()
     with private_number() as number:
         node = rawloop.node(number)
         result = run_guarded(
