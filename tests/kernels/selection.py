@@ -20,9 +20,6 @@ _COMMAND_LINE: Final = "what the command line prints and how it ends: it calls w
 _DOCUMENTS: Final = "examples of the documentation, made of what the other tests call"
 _SIGNALS: Final = "hundreds of signals at any moment: it is frames of Python that they hit"
 _BOOKS: Final = "names, tags, ledger files, users: nothing that kernels do differently, and many tests"
-_SECONDS: Final = (
-    "who has not answered in a second is stuck, and here a process may need that to start; F21, F50 to F52 are run"
-)
 _CHROOT: Final = "the tests run in a chroot there: what it has as the whole path is another one outside"
 _UNITS: Final = "needs systemd as the init process"
 
@@ -37,9 +34,6 @@ LEFT_OUT: Final[dict[str, str]] = {
     **{f"tests/kernel/test_{name}.py": _BOOKS for name in (
         "attached_extent", "attached_moves", "mounted_place", "refused", "release_lost_ledger", "release_names",
         "security", "sweep_dry_run", "sweep_records")},
-    **{f"tests/kernel/test_{name}.py": _SECONDS for name in (
-        "field_image", "mount_dead_storage", "mount_hangs", "mount_orphaned", "sweep_killed_reader", "sweep_stuck",
-        "sweep_stuck_elsewhere")},
     "tests/kernel/test_systemd_sandbox.py": _UNITS,
     "tests/kernel/test_kernel_facts_names.py::test_f49_backing_file_is_told_from_the_root_of_the_reader": _CHROOT,
     "tests/kernel/test_release_busy.py::test_the_command_in_the_hint_frees_it": _CHROOT,
@@ -48,6 +42,16 @@ LEFT_OUT: Final[dict[str, str]] = {
 
 #: The tests that were written for these kernels come right after the facts.
 FIRST: Final = ("old_media", "parsers", "stacked_devices", "udev")
+#: Those of storage that does not answer are the last: what they leave where they fail may hang.
+LAST: Final = (
+    "field_image",
+    "mount_dead_storage",
+    "mount_hangs",
+    "mount_orphaned",
+    "sweep_killed_reader",
+    "sweep_stuck",
+    "sweep_stuck_elsewhere",
+)
 
 
 def only(tests: Sequence[str]) -> list[Run]:
@@ -59,14 +63,14 @@ def runs() -> list[Run]:
     """Return the runs of pytest, each with a name."""
     files = [str(path.relative_to(PROJECT)) for path in sorted((PROJECT / "tests/kernel").glob("test_*.py"))]
     facts = tuple(name for name in files if "kernel_facts" in name)
-    first = tuple(f"tests/kernel/test_{name}.py" for name in FIRST)
-    others = [name for name in files if name not in facts + first and name not in LEFT_OUT]
+    first, last = (tuple(f"tests/kernel/test_{name}.py" for name in names) for names in (FIRST, LAST))
+    others = [name for name in files if name not in facts + first + last and name not in LEFT_OUT]
     named = [("facts", facts), ("features", first), ("contract", ("tests/contract",))]
     parts = range(0, len(others), FILES_PER_RUN)
     named += [
         (f"devices-{1 + begin // FILES_PER_RUN}", tuple(others[begin : begin + FILES_PER_RUN])) for begin in parts
     ]
-    return [_run(name, some) for name, some in named]
+    return [_run(name, some) for name, some in [*named, ("stuck", last)]]
 
 
 def _run(name: str, targets: tuple[str, ...]) -> Run:
