@@ -174,6 +174,7 @@ def test_what_cannot_be_read_is_named(loops: Loops, tmp_path: Path, file: Path) 
     device = by_losetup(image)
     os.truncate(image, 65536)
     image.unlink()
+    oracle.run("blockdev", "--flushbufs", device)  # udev may have read it before
     error = refusal(loops, device, file)
     assert error.errno == errno.EIO
     assert "cannot be read at byte 65536: " in str(error)
