@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ntt_loops._kernel import StuckError, guarded
 from ntt_loops._kernel.descriptors import open_descriptor
+from tests.support import rawloop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,15 +41,23 @@ def test_an_error_keeps_its_errno(tmp_path: Path) -> None:
     assert caught.value.errno == errno.ENOTTY
 
 
+def _wait_until_reaped() -> None:
+    """What was left behind was killed."""
+
+    def is_reaped() -> bool:
+        guarded._reap()
+        return guarded._left_behind == []
+
+    rawloop.wait_until(is_reaped, "what was left behind has ended")
+
+
 def test_a_call_that_does_not_return_is_stuck_and_its_child_is_killed(tmp_path: Path) -> None:
     """Opening a fifo that nobody reads from waits for ever: after the time it is StuckError, and no child is left."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with pytest.raises(StuckError):
         guarded.call("status", str(fifo), "0", "0", within=0.2)
-    assert [child.wait(30) for child in guarded._left_behind] == [-9] * len(guarded._left_behind)
-    guarded._reap()
-    assert guarded._left_behind == []
+    _wait_until_reaped()
 
 
 _SLOW = """
@@ -87,8 +97,35 @@ def test_a_child_that_does_not_start_is_told(tmp_path: Path, mocker: MockerFixtu
     mocker.patch.object(guarded, "START_SECONDS", 0.1)
     with pytest.raises(StuckError, match="the process for stat did not start"):
         guarded.call("stat", bytes(tmp_path).hex(), within=30)
-    assert [child.wait(30) for child in guarded._left_behind] == [-9] * len(guarded._left_behind)
-    guarded._reap()
+    _wait_until_reaped()
+
+
+def test_an_interrupt_leaves_no_child(tmp_path: Path, mocker: MockerFixture) -> None:
+    """Wherever it comes: right after the start, or while the call is waited for."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for moment in ("_wait_for_the_start", "_outcome"):
+        mocker.patch.object(guarded, moment, side_effect=KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            guarded.call("status", str(fifo), "0", "0", within=30)
+        mocker.stopall()
+        _wait_until_reaped()
+
+
+def test_who_was_left_behind_gives_no_warning(tmp_path: Path) -> None:
+    """It is killed, and on its way: nothing that the end of the program should speak of."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    program = f"""
+import contextlib
+from ntt_loops._kernel import StuckError, guarded
+guarded._is_reaped = lambda pid: False
+with contextlib.suppress(StuckError):
+    guarded.call("status", {str(fifo)!r}, "0", "0", within=0.2)
+assert guarded._left_behind
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_child_makes_the_last_close(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ class Detacher:
 
     def _detach(self) -> Detached:
         # Sysfs first: a claim on a number that is no longer ours disturbs strangers (F24).
-        if not self.identity.is_bound(self.kernel):
+        if not self._is_bound():
             return Detached(Outcome.GONE)
         claim = self._claim()
         if isinstance(claim, Outcome):
@@ -74,7 +74,7 @@ class Detacher:
             flags = self._device.flags(claim)
             if flags is None:
                 # The node is another device's where sysfs still shows this one.
-                is_there = self.identity.is_bound(self.kernel)
+                is_there = self._is_bound()
                 return Detached(Outcome.NO_NODE if is_there else Outcome.GONE)
             if not flags.read_only:
                 return Detached(self._detach_writable(claim))
@@ -83,6 +83,9 @@ class Detacher:
         finally:
             self._device.close(claim)
         return Detached(self._verdict(Outcome.DETACHING, flags))
+
+    def _is_bound(self) -> bool:
+        return self.identity.is_bound(self.kernel, within=self.within)
 
     def _claim(self) -> Handle | Outcome:
         try:
@@ -96,7 +99,7 @@ class Detacher:
 
     def _why_not_open(self, number: int) -> Outcome:
         """ENXIO and ENOENT are success only when sysfs no longer shows it bound (F35)."""
-        if not self.identity.is_bound(self.kernel):
+        if not self._is_bound():
             return Outcome.GONE
         return Outcome.DETACHING if number == errno.ENXIO else Outcome.NO_NODE
 
@@ -177,7 +180,7 @@ class Detacher:
     def _verdict(self, otherwise: Outcome, flags: LoopFlags) -> Outcome:
         """Ask sysfs until it says that the attachment is gone: udev may hold it for some milliseconds more (F26)."""
         until = self.deadline if otherwise is Outcome.DETACHING else self.patience
-        is_gone = wait_until(lambda: not self.identity.is_bound(self.kernel), until)
+        is_gone = wait_until(lambda: not self._is_bound(), until)
         if is_gone and flags.partscan:  # the kernel drops no others, and somebody may have them open
             leftover.wait_dropped(self.kernel, self.identity.number, self.deadline)
         return Outcome.RELEASED if is_gone else otherwise

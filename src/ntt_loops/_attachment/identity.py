@@ -54,17 +54,20 @@ class Identity:
         is_same_nonce = self.nonce is None or (tag is not None and tag.nonce == self.nonce)
         return is_same_nonce and self.backing in (None, _backing(status))
 
-    def is_bound(self, kernel: Kernel) -> bool:
-        """Whether this attachment is still there, a detach under way included. Opens nothing if there is a diskseq."""
+    def is_bound(self, kernel: Kernel, *, within: float | None = None) -> bool:
+        """Whether this attachment is still there, a detach under way included. Opens nothing if there is a diskseq.
+
+        Without one the storage is asked: where that may hang, ``within`` so many seconds, and then it is StuckError.
+        """
         if not kernel.is_bound(self.number):
             return False
         if self.diskseq is not None:
             return kernel.diskseq(self.number) == self.diskseq
-        return self._is_bound_by_status(kernel)
+        return self._is_bound_by_status(kernel, within)
 
-    def _is_bound_by_status(self, kernel: Kernel) -> bool:
+    def _is_bound_by_status(self, kernel: Kernel, within: float | None) -> bool:
         try:
-            return self.agrees(kernel.status_of(self.number)[0])
+            return self.agrees(kernel.status_of(self.number, within=within)[0])
         except OSError as error:
             if error.errno in (errno.ENXIO, errno.ENOENT):  # a detach under way
                 return kernel.is_bound(self.number)

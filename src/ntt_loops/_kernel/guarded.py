@@ -2,7 +2,7 @@
 
 The time of a call begins when its child says that it makes it now: how long a loaded machine takes to start a process
 says nothing about the storage. The child is killed at its deadline. One that even SIGKILL does not end - it sleeps in
-the kernel - is left behind: it holds nothing but a copy of the descriptor, and goes when the storage answers or is
+the kernel - is left behind: it holds nothing but a descriptor of the device, and goes when the storage answers or is
 taken away.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from ntt_loops._kernel.descriptors import above_stdio
 from ntt_loops._kernel.protocol import StuckError
+from ntt_loops._kernel.starting import Starting
 
 if TYPE_CHECKING:
     import io
@@ -29,21 +31,28 @@ SHORTEST_SECONDS = 0.25
 START_SECONDS = 10.0
 #: subprocess takes no endless wait.
 LONGEST_SECONDS = 1e6
-#: Children that outlived their deadline, kept so that they are reaped when they end.
-_left_behind: list[subprocess.Popen[bytes]] = []
+#: Processes that outlived their deadline, which are reaped when they end.
+_left_behind: list[int] = []
 
 
 def call(operation: str, *arguments: str, descriptor: io.FileIO | None = None, within: float) -> bytes:
     """Make one call in a child; OSError as if it were made here, StuckError when it does not end in time."""
-    child = _start(operation, *arguments, descriptor=descriptor)
-    return _outcome(child, operation, within)
+    program = Starting(lambda: _start(operation, *arguments, descriptor=descriptor), leave_behind)
+    try:
+        return _outcome(program.start(), operation, within)
+    finally:
+        program.end()
 
 
 def close(descriptor: io.FileIO, *, within: float) -> None:
     """Let a child make the last close: this process's own is then never the one that writes back and unbinds."""
-    child = _start("hold", descriptor=descriptor)
-    descriptor.close()
-    _outcome(child, "close", within)
+    program = Starting(lambda: _start("hold", descriptor=descriptor), leave_behind)
+    try:
+        child = program.start()
+        descriptor.close()
+        _outcome(child, "close", within)
+    finally:
+        program.end()
 
 
 def _start(operation: str, *arguments: str, descriptor: io.FileIO | None) -> subprocess.Popen[bytes]:
@@ -66,12 +75,8 @@ def _outcome(child: subprocess.Popen[bytes], operation: str, within: float) -> b
         _wait_for_the_start(child, operation)
         output, _ = child.communicate(b"\n", timeout=min(max(within, SHORTEST_SECONDS), LONGEST_SECONDS))
     except subprocess.TimeoutExpired:
-        leave_behind(child)
         message = f"{operation} did not return within {within:.1f} s: the storage does not answer"
         raise StuckError(message) from None
-    except BaseException:
-        leave_behind(child)
-        raise
     kind, _, rest = output.partition(b" ")
     if kind == b"ok":
         return bytes.fromhex(rest.decode("ascii"))
@@ -93,14 +98,23 @@ def _wait_for_the_start(child: subprocess.Popen[bytes], operation: str) -> None:
 
 
 def leave_behind(child: subprocess.Popen[bytes]) -> None:
-    """Kill a child and do not wait: even SIGKILL may not end it now."""
+    """Kill a child, unless it has ended, and do not wait: even SIGKILL may not end it now."""
     child.kill()
     for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
-    _left_behind.append(child)
+    if child.returncode is None:
+        child.returncode = -signal.SIGKILL  # nobody is to wait for it, nor to be warned that it still runs
+        _left_behind.append(child.pid)
     _reap()
 
 
 def _reap() -> None:
-    _left_behind[:] = [child for child in _left_behind if child.poll() is None]
+    _left_behind[:] = [pid for pid in _left_behind if not _is_reaped(pid)]
+
+
+def _is_reaped(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # somebody else waits for all children
+        return True

@@ -9,6 +9,7 @@ import attrs
 
 from ntt_loops._attachment import Detached, Detacher, Outcome, find_holders
 from ntt_loops._attachment.holders import Holder, Kind, other_holder, owner_holder
+from ntt_loops._medium.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel, Process
     from ntt_loops._medium.candidates import Candidate
-    from ntt_loops._medium.seen import Seen
 
 #: How long one device that another opener keeps is tried under one claim before the others get their turn. Most such
 #: openers - udev, a listing - are gone by then (F26, F36).
@@ -44,13 +44,11 @@ class Attempt:
         ``on_write_error`` is told of writes that are lost, also where an error or an interruption comes after.
         """
         if candidate.seen.stuck:
-            return Detached(Outcome.STUCK if candidate.identity.is_bound(self.kernel) else Outcome.GONE)
+            return Detached(Outcome.STUCK if self._is_there(candidate) else Outcome.GONE)
         if candidate.seen.status is None and candidate.record is None:
-            is_there = self.kernel.diskseq(candidate.number) == candidate.seen.bound.diskseq
-            is_there = is_there and self.kernel.is_bound(candidate.number)
-            return Detached(_why_unknown(candidate.seen) if is_there else Outcome.GONE)
+            return Detached(_why_unknown(candidate.seen) if self._is_there(candidate) else Outcome.GONE)
         if living_owner(self.kernel, candidate) is not None:
-            return Detached(Outcome.BUSY if candidate.identity.is_bound(self.kernel) else Outcome.GONE)
+            return Detached(Outcome.BUSY if self._is_there(candidate) else Outcome.GONE)
         detacher = Detacher(
             kernel=self.kernel,
             identity=candidate.identity,
@@ -61,6 +59,11 @@ class Attempt:
             on_write_error=on_write_error,
         )
         return detacher.detach()
+
+    def _is_there(self, candidate: Candidate) -> bool:
+        """Whether it is still bound, as far as sysfs tells; the storage is not asked."""
+        bound = self.kernel.look(candidate.number)
+        return bound is not None and Seen(bound, None).key == candidate.seen.key
 
     def holders(self, candidate: Candidate, outcome: Outcome) -> tuple[Holder, ...]:
         """Return who keeps a device that was not detached."""
