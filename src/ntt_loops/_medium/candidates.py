@@ -10,12 +10,14 @@ import attrs
 from ntt_loops._attachment import Identity, is_hash, is_named_for, medium_of
 from ntt_loops._ledger import token_of
 from ntt_loops._medium.deletion import Deletion
+from ntt_loops._medium.survey import SHORTEST_SECONDS
 from ntt_loops.errors import LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
+    from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Ledger, Record, Tag
     from ntt_loops._medium.reports import FoundBy
@@ -62,12 +64,14 @@ class Medium:
         paths: The path that was given, absolute, as it is and with symlinks followed; empty for an id.
         inode: (dev, inode) of the file there; None where there is none.
         unreachable: Why it could not be told whether there is one, and which.
+        ask_again: Tells it anew, where the storage did not answer.
     """
 
     name: str
     paths: frozenset[bytes] = frozenset()
     inode: tuple[int, int] | None = None
     unreachable: OSError | None = None
+    ask_again: Callable[[], Medium] | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def is_one_file(self) -> bool:
@@ -84,17 +88,25 @@ class Finder:
 
     def __init__(self, kernel: Kernel, medium: Medium, survey: Survey) -> None:
         self._kernel = kernel
-        self._medium = medium
+        self.medium = medium
         self._survey = survey
         self._chosen: dict[tuple[int, int | None, bytes], FoundBy] = {}
         #: Path and (dev, inode) of the medium's images, by all records that were seen.
         self._images: set[tuple[bytes, tuple[int, int]]] = set()
 
+    def ask_again(self, deadline: Deadline) -> bool:
+        """Ask for the file that did not answer until it does, while there is time; return whether it did now."""
+        if self.medium.ask_again is None:
+            return False
+        while self.medium.ask_again is not None and deadline.remaining > SHORTEST_SECONDS:
+            self.medium = self.medium.ask_again()
+        return self.medium.unreachable is None
+
     def candidates(self, devices: list[Seen], records: Sequence[Record]) -> list[Candidate]:
         """Return the devices that are to go."""
         by_record = pair(devices, records)
         self._images |= {(record.image, (record.dev, record.inode)) for record in records}
-        ways = self._of_the_file(devices) if self._medium.is_one_file else self._of_the_id(devices, by_record)
+        ways = self._of_the_file(devices) if self.medium.is_one_file else self._of_the_id(devices, by_record)
         found = [(one, self._chosen.get(one.key) or ways.get(one.number)) for one in devices]
         # One that says nothing but its path is judged anew once it has answered: a path alone is no reason to detach.
         told = [(one.key, way) for one, way in found if one.status is not None or one.key in self._chosen]
@@ -103,7 +115,7 @@ class Finder:
 
     def left(self, devices: list[Seen], records: Sequence[Record]) -> list[Seen]:
         """Return the devices of the same id whose image is another file than the one that was named."""
-        if not self._medium.is_one_file:
+        if not self.medium.is_one_file:
             return []
         by_record = pair(devices, records)
         ours = [one for one in devices if one.number in by_record or self._is_tagged(one)]
@@ -113,9 +125,9 @@ class Finder:
         return {one.number: way for one in devices if (way := self._file_way(one)) is not None}
 
     def _file_way(self, seen: Seen) -> FoundBy | None:
-        if seen.inode is not None and seen.inode == self._medium.inode:
+        if seen.inode is not None and seen.inode == self.medium.inode:
             return "inode"
-        return "path" if self._may_be_at(seen, self._medium.paths) else None
+        return "path" if self._may_be_at(seen, self.medium.paths) else None
 
     def _of_the_id(self, devices: list[Seen], by_record: dict[int, Record]) -> dict[int, FoundBy]:
         ways: dict[int, FoundBy] = {}
@@ -140,7 +152,7 @@ class Finder:
             return "inode"
         if self._may_be_at(seen, paths):
             return "path"
-        return "name" if is_hash(self._medium.name) and self._is_named(seen) else None
+        return "name" if is_hash(self.medium.name) and self._is_named(seen) else None
 
     def _inodes_in_place(self) -> set[tuple[int, int]]:
         if not self._images:
@@ -162,13 +174,13 @@ class Finder:
         return seen.status is None or self._survey.deletion_of(seen) is Deletion.DELETED
 
     def _is_tagged(self, seen: Seen) -> bool:
-        return seen.tag is not None and seen.tag.token == token_of(self._medium.name)
+        return seen.tag is not None and seen.tag.token == token_of(self.medium.name)
 
     def _is_named(self, seen: Seen) -> bool:
-        if not is_named_for(os.path.basename(seen.path), self._medium.name):
+        if not is_named_for(os.path.basename(seen.path), self.medium.name):
             return False
         # What looks like the kernel's note may be the end of a living image's name.
-        return is_named_for(os.path.basename(self._survey.judged(seen).path), self._medium.name)
+        return is_named_for(os.path.basename(self._survey.judged(seen).path), self.medium.name)
 
 
 class OtherLedgers:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ntt_loops._attachment import Identity
+    from ntt_loops._backoff import Deadline
     from ntt_loops._ledger import Record
     from ntt_loops._medium.reports import FoundBy
     from ntt_loops._medium.seen import Seen
@@ -20,6 +21,10 @@ class DeviceFinder:
 
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
+
+    def ask_again(self, deadline: Deadline) -> bool:  # noqa: ARG002 - as Finder has it
+        """There is no file to ask for."""
+        return False
 
     def candidates(self, devices: list[Seen], records: Sequence[Record]) -> list[Candidate]:
         """Return it, while it is there."""

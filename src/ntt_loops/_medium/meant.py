@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 from typing import TYPE_CHECKING
 
 from ntt_loops._attachment import check_medium, checked_path, image_path, medium_of
+from ntt_loops._kernel import StuckError
 from ntt_loops._medium.candidates import Medium
 from ntt_loops._medium.survey import SHORTEST_SECONDS, STUCK_SECONDS
 from ntt_loops.errors import MediumError
@@ -32,7 +34,10 @@ def medium_meant(kernel: Kernel, medium_or_image: Text, deadline: Deadline) -> M
     paths = real_paths(kernel, path, deadline)
     try:
         return Medium(name, paths, _inode(kernel, path, deadline))
-    except OSError as error:  # StuckError too: unreachable, which is not missing
+    except StuckError as error:
+        again = functools.partial(medium_meant, kernel, medium_or_image, deadline)
+        return Medium(name, paths, unreachable=error, ask_again=again)
+    except OSError as error:  # unreachable, which is not missing
         return Medium(name, paths, unreachable=error)
 
 
@@ -49,7 +54,7 @@ def _check_is_path(path: str) -> None:
 def _inode(kernel: Kernel, path: str, deadline: Deadline) -> tuple[int, int] | None:
     """Return (dev, inode) of the file at a path; None where there is none, OSError where that cannot be told.
 
-    It has half of the time: without an answer nothing of the file can be released.
+    It has half of the time that is left: without an answer nothing of the file can be released.
     """
     name = os.path.abspath(os.fsencode(path))
     within = max(deadline.remaining / 2, SHORTEST_SECONDS) if _leads_to_what_hangs(kernel, name) else None

@@ -45,8 +45,8 @@ def release_medium(
     finder = Finder(kernel, medium, survey)
     work = Release(kernel, ledger, medium.name, survey=survey, finder=finder, deadline=deadline, unmount=unmount)
     report = work.run(is_bare_name=not medium.is_one_file)
-    if medium.unreachable is not None:
-        raise conclusions.out_of_reach(medium, medium.unreachable, report)
+    if finder.medium.unreachable is not None:
+        raise conclusions.out_of_reach(finder.medium, finder.medium.unreachable, report)
     return report
 
 
@@ -100,6 +100,9 @@ class Release:
             candidates = self._look(checks_name=is_bare_name and attempt == 0)
             if not candidates:
                 if self._survey.probe(self._devices):
+                    continue
+                if self._finder.ask_again(self._deadline):
+                    self._left.clear()  # among them may be what is known as the file's now
                     continue
                 return self._conclude({})
             ready = [one for one in candidates if one.seen.is_asked]

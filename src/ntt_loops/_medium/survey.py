@@ -7,6 +7,7 @@ the diskseq is the same - and where it may hang, in a child process and before a
 from __future__ import annotations
 
 import errno
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,9 @@ class Survey:
         self._only = only
         self._is_remote_elsewhere: bool | None = None
         self._known: dict[tuple[int, int | None, bytes], Seen] = {}
-        self._patience_seconds = STUCK_SECONDS
+        self._pause_seconds = STUCK_SECONDS
+        #: When to ask those again that did not answer, once that is known.
+        self._asks_again_at: float | None = None
 
     def covers(self, number: int) -> bool:
         """Whether a device of that number would be listed."""
@@ -51,7 +54,7 @@ class Survey:
 
     def within(self) -> float:
         """Return the seconds that a call which may hang gets now."""
-        return min(self._patience_seconds, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
+        return min(STUCK_SECONDS, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
 
     def probe(self, seen: Iterable[Seen]) -> bool:
         """Ask those devices whose storage may hang; return whether anything new is known.
@@ -61,17 +64,27 @@ class Survey:
         return self._probe([one.bound for one in seen if one.hangs and (one.judged or not one.is_asked)])
 
     def ask_again(self, seen: Iterable[Seen]) -> None:
-        """Ask those that did not answer once more, for up to twice as long as before: a server may come back.
+        """Ask those that did not answer once more, where it is time for that: a server may come back.
 
-        Not where less time is left than that: each question leaves a process behind that goes when it is answered.
+        First after a second, then after two more, four...; at last a second before the deadline. Not all the time: each
+        question may leave a process behind that goes when it is answered.
         """
         stuck = [one.bound for one in seen if one.stuck]
-        patience_seconds = min(2 * self._patience_seconds, self._deadline.remaining / 2)
-        if stuck and patience_seconds > self._patience_seconds:
-            self._patience_seconds = patience_seconds
+        if not stuck or self._deadline.expired:
+            return
+        if self._asks_again_at is None:
+            self._asks_again_at = self._next_question()
+        if self._deadline.clock.monotonic() >= self._asks_again_at:
             for bound in stuck:
                 self._known.pop(_key(bound), None)
             self._probe(stuck)
+            self._asks_again_at = self._next_question()
+
+    def _next_question(self) -> float:
+        now = self._deadline.clock.monotonic()
+        moment = min(now + self._pause_seconds, self._deadline.at - STUCK_SECONDS)
+        self._pause_seconds *= 2
+        return moment if moment > now else math.inf
 
     def _probe(self, hanging: Sequence[BoundDevice]) -> bool:
         if not hanging:
