@@ -56,7 +56,7 @@ def test_a_device(loops: Loops, image: Path, tmp_path: Path, stand_in: Path, scr
     with (
         loops.attached(image) as device,
         pytest.raises(MountTimeoutError, match="nothing is left mounted"),
-        loops.mounted(device, tmp_path / "mnt", timeout=0.5),
+        loops.mounted(device, tmp_path / "mnt", timeout=2.0),
     ):
         pass
     assert not (tmp_path / "mnt").exists()
