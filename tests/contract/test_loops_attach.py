@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 from typing import TYPE_CHECKING
@@ -161,11 +162,12 @@ def test_an_attach_that_finds_no_device_says_who_uses_them(world: World, loops: 
 def test_a_failed_flush_is_an_error_once_and_for_all(world: World, loops: Loops, mocker: MockerFixture) -> None:
     """EIO at the flush of a writable device, scoped or kept, is ImageWriteError, and the device is gone."""
     image = world.image()
-    mocker.patch.object(world.kernel, "flush", side_effect=[OSError(5, "Input/output error"), None])
+    flushed = mocker.patch.object(world.kernel, "flush")
+    flushed.side_effect = itertools.chain([OSError(5, "Input/output error")], itertools.repeat(None))
     with pytest.raises(ImageWriteError), loops.attached(image, writable=True):
         pass
     assert numbers_of(world, image) == []
-    mocker.patch.object(world.kernel, "flush", side_effect=[OSError(5, "Input/output error"), None, None])
+    flushed.side_effect = itertools.chain([OSError(5, "Input/output error")], itertools.repeat(None))
     device = loops.attach_kept(image, writable=True)
     with pytest.raises(ImageWriteError):
         loops.release_all(device.medium)

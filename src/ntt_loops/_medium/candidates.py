@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from ntt_loops._attachment import Identity, is_hash, is_named_for, medium_of
+from ntt_loops._backoff import wait_until
 from ntt_loops._ledger import token_of
 from ntt_loops._medium.deletion import Deletion
-from ntt_loops._medium.survey import SHORTEST_SECONDS
+from ntt_loops._medium.questions import Questions
 from ntt_loops.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -96,11 +97,14 @@ class Finder:
 
     def ask_again(self, deadline: Deadline) -> bool:
         """Ask for the file that did not answer until it does, while there is time; return whether it did now."""
-        if self.medium.ask_again is None:
-            return False
-        while self.medium.ask_again is not None and deadline.remaining > SHORTEST_SECONDS:
+        questions = Questions(deadline)
+        while self.medium.ask_again is not None and not deadline.expired:
             self.medium = self.medium.ask_again()
-        return self.medium.unreachable is None
+            if self.medium.unreachable is None:
+                return True
+            questions.put()
+            wait_until(questions.is_due, deadline)
+        return False
 
     def candidates(self, devices: list[Seen], records: Sequence[Record]) -> list[Candidate]:
         """Return the devices that are to go."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ntt_loops._attachment import check_medium, checked_path, image_path, medium_of
 from ntt_loops._kernel import StuckError
 from ntt_loops._medium.candidates import Medium
-from ntt_loops._medium.survey import SHORTEST_SECONDS, STUCK_SECONDS
+from ntt_loops._medium.questions import within
 from ntt_loops.errors import MediumError
 
 if TYPE_CHECKING:
@@ -52,14 +52,10 @@ def _check_is_path(path: str) -> None:
 
 
 def _inode(kernel: Kernel, path: str, deadline: Deadline) -> tuple[int, int] | None:
-    """Return (dev, inode) of the file at a path; None where there is none, OSError where that cannot be told.
-
-    It has half of the time that is left: without an answer nothing of the file can be released.
-    """
+    """Return (dev, inode) of the file at a path; None where there is none, OSError where that cannot be told."""
     name = os.path.abspath(os.fsencode(path))
-    within = max(deadline.remaining / 2, SHORTEST_SECONDS) if _leads_to_what_hangs(kernel, name) else None
     try:
-        return kernel.file_id(name, within=within)
+        return kernel.file_id(name, within=_within(kernel, name, deadline))
     except OSError as error:
         if error.errno not in _NO_FILE:
             raise
@@ -76,7 +72,7 @@ def real_paths(kernel: Kernel, path: Text, deadline: Deadline) -> frozenset[byte
 
 
 def _within(kernel: Kernel, path: bytes, deadline: Deadline) -> float | None:
-    return min(STUCK_SECONDS, max(deadline.remaining, SHORTEST_SECONDS)) if _leads_to_what_hangs(kernel, path) else None
+    return within(deadline) if _leads_to_what_hangs(kernel, path) else None
 
 
 def _leads_to_what_hangs(kernel: Kernel, path: bytes) -> bool:

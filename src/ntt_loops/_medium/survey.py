@@ -7,7 +7,6 @@ the diskseq is the same - and where it may hang, in a child process and before a
 from __future__ import annotations
 
 import errno
-import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ import attrs
 from ntt_loops._kernel import StuckError
 from ntt_loops._kernel.values import DELETED_SUFFIX
 from ntt_loops._medium.deletion import Deletion, Judged, judge
+from ntt_loops._medium.questions import Questions, within
 from ntt_loops._medium.seen import Seen
 from ntt_loops.errors import LoopPermissionError, LoopUnavailableError
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from ntt_loops._backoff import Deadline
     from ntt_loops._kernel import BoundDevice, Kernel, LoopStatus
 
-#: A server that has not answered in this many seconds is taken for stuck; local storage answers in microseconds.
-STUCK_SECONDS = 1.0
-#: Also past the deadline a device gets one try.
-SHORTEST_SECONDS = 0.25
 _PROBES_AT_ONCE = 32
 #: Errors that are of this process or machine; any other one of GET_STATUS64 is of the storage: ENOTCONN, EIO...
 _OUR_OWN = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -44,9 +40,7 @@ class Survey:
         self._only = only
         self._is_remote_elsewhere: bool | None = None
         self._known: dict[tuple[int, int | None, bytes], Seen] = {}
-        self._pause_seconds = STUCK_SECONDS
-        #: When to ask those again that did not answer, once that is known.
-        self._asks_again_at: float | None = None
+        self._questions = Questions(deadline)
 
     def covers(self, number: int) -> bool:
         """Whether a device of that number would be listed."""
@@ -54,7 +48,7 @@ class Survey:
 
     def within(self) -> float:
         """Return the seconds that a call which may hang gets now."""
-        return min(STUCK_SECONDS, max(self._deadline.remaining / 2, SHORTEST_SECONDS))
+        return within(self._deadline)
 
     def probe(self, seen: Iterable[Seen]) -> bool:
         """Ask those devices whose storage may hang; return whether anything new is known.
@@ -64,27 +58,13 @@ class Survey:
         return self._probe([one.bound for one in seen if one.hangs and (one.judged or not one.is_asked)])
 
     def ask_again(self, seen: Iterable[Seen]) -> None:
-        """Ask those that did not answer once more, where it is time for that: a server may come back.
-
-        First after a second, then after two more, four...; at last a second before the deadline. Not all the time: each
-        question may leave a process behind that goes when it is answered.
-        """
+        """Ask those that did not answer once more, where it is time for that."""
         stuck = [one.bound for one in seen if one.stuck]
-        if not stuck or self._deadline.expired:
-            return
-        if self._asks_again_at is None:
-            self._asks_again_at = self._next_question()
-        if self._deadline.clock.monotonic() >= self._asks_again_at:
+        if stuck and self._questions.is_due():
             for bound in stuck:
                 self._known.pop(_key(bound), None)
             self._probe(stuck)
-            self._asks_again_at = self._next_question()
-
-    def _next_question(self) -> float:
-        now = self._deadline.clock.monotonic()
-        moment = min(now + self._pause_seconds, self._deadline.at - STUCK_SECONDS)
-        self._pause_seconds *= 2
-        return moment if moment > now else math.inf
+            self._questions.put()
 
     def _probe(self, hanging: Sequence[BoundDevice]) -> bool:
         if not hanging:
