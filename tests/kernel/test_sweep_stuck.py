@@ -70,9 +70,9 @@ def _release(loops: Loops, target: Path | str, timeout: float = TIMEOUT) -> tupl
     return [one.device for one in report.released], []
 
 
-def _sweep(loops: Loops, **scope: Any) -> tuple[list[str], dict[str, str]]:
+def _sweep(loops: Loops, timeout: float = TIMEOUT, **scope: Any) -> tuple[list[str], dict[str, str]]:
     """Return what was released, and the reason for each one kept."""
-    report = loops.sweep(timeout=TIMEOUT, **scope)
+    report = loops.sweep(timeout=timeout, **scope)
     return [one.device for one in report.released], {one.device: one.reason for one in report.kept}
 
 
@@ -201,7 +201,7 @@ def test_a_single_release_comes_back(loops: Loops, server: HiddenServer, run_dir
 def test_a_stuck_folder_can_be_named(loops: Loops, server: HiddenServer, tmp_path: Path) -> None:
     """A folder on the stuck server, given as `under`, does not make a sweep hang."""
     device = _orphan(loops, tmp_path)
-    ((released, _),) = _while_stopped(server, partial(_sweep, loops, under=server.folder / "below"))
+    ((released, _),) = _while_stopped(server, partial(_sweep, loops, NEVER_SECONDS / 2, under=server.folder / "below"))
     assert released == [device]
 
 
