@@ -18,6 +18,7 @@ import pytest
 from ntt_loops import Loops
 from ntt_loops._kernel.linux import LinuxKernel
 from tests.support import rawloop
+from tests.support.features import require_diskseq
 from tests.support.injection import Step, steps_of
 from tests.support.media import new_image
 
@@ -211,7 +212,11 @@ def releases(kernel: ListedKernel, folder: Path, others: list[int]) -> list[Step
 
 
 def test_a_release_stays_within_its_budget(tmp_path: Path) -> None:
-    """No kind of system call is made more often than its budget allows, and the list is read no more often."""
+    """No kind of system call is made more often than its budget allows, and the list is read no more often.
+
+    Where attachments have no number, which one it is is asked of its status, again and again.
+    """
+    require_diskseq()
     steps = releases(ListedKernel(), tmp_path, [])
     assert over(steps, {**RELEASE, "read": len(steps)}) == {}
     assert sum(LIST in marks(step) for step in steps) <= LISTS
@@ -220,6 +225,7 @@ def test_a_release_stays_within_its_budget(tmp_path: Path) -> None:
 
 def test_a_release_pays_for_others_by_the_list_only(others: list[int], tmp_path: Path) -> None:
     """Each other device costs the same few calls, whether there are four of them or twelve."""
+    require_diskseq()
     alone, some, many = (counts(releases(ListedKernel(), tmp_path, others[:count])) for count in (0, 4, OTHERS))
     assert some.total() - alone.total() <= 4 * OTHER
     assert many.total() - alone.total() <= OTHERS * OTHER

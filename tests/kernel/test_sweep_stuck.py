@@ -154,8 +154,8 @@ def test_many_stuck_devices_do_not_use_up_the_time(loops: Loops, server: HiddenS
         server.attach_foreign(new_image(server.folder))
     image = new_image(tmp_path)
     device, swept = str(loops.attach_kept(image)), _orphan(loops, tmp_path)
-    calls = [partial(_release, loops, image, AMPLE), partial(_sweep, loops, AMPLE, system=True)]
-    released, found = _while_stopped(server, *calls)
+    release, sweep = partial(_release, loops, image, AMPLE), partial(_sweep, loops, AMPLE, system=True)
+    released, found = _while_stopped(server, release, sweep)
     assert released == ([device], [])
     assert found[0] == [swept]
 
