@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import subprocess
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import rawloop
+from tests.support.features import tells_missing_data
 from tests.support.images import make_image
 from tests.support.needs import require_tool
 from tests.support.oracle import run, sha256
@@ -127,3 +129,17 @@ def _assert_mounts_only_with(options: str, node: Path, target: Path) -> None:
         pass
     with mounted(node, target, "-o", options):
         assert is_claimed(node)
+
+
+def test_f63_what_an_image_lost_at_its_end_is_eio_or_zeros(tmp_path: Path) -> None:
+    """The size of the device stays; a read of what is missing fails, or is zeros that the image never had."""
+    image = filled(tmp_path / "image", size_bytes=64 * 1024)
+    with attach(image) as loop:
+        os.truncate(image, 32 * 1024)
+        assert rawloop.size_bytes(loop.held) == 64 * 1024
+        with opened(loop.node, os.O_RDONLY | os.O_DIRECT) as fd, mmap.mmap(-1, mmap.PAGESIZE) as page:
+            assert os.preadv(fd, [page], 0) == len(page)
+            assert bytes(page) == b"A" * len(page)
+            with fails_with(errno.EIO) if tells_missing_data() else nullcontext():
+                assert os.preadv(fd, [page], 48 * 1024) == len(page)
+                assert bytes(page) == bytes(len(page))

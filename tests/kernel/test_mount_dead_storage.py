@@ -28,6 +28,7 @@ def test_a_server_that_stops_before_the_mount(tmp_path: Path) -> None:
         image = server.folder / f"{new_hash()}.img"
         shutil.copyfile(source, image)
         with loops.attached(image, timeout=20) as device:
+            oracle.run("blockdev", "--flushbufs", device)  # udev may have read it all
             with server.stopped():
                 began = time.monotonic()
                 with pytest.raises(MountError), loops.mounted(device, tmp_path / "mnt", fstype="ext4", timeout=1):

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support import oracle
 from tests.support.disks import make_disk
-from tests.support.forked import forks, together
+from tests.support.forked import PATIENCE_SECONDS, forks, together
 from tests.support.images import make_image
 from tests.support.media import new_hash
 from tests.support.mountings import is_clean, mount_points_below
@@ -69,11 +69,11 @@ def test_mounting_and_unmounting_at_once(loops: Loops, root: Path, disk: Path) -
     """Some mount while others unmount: nobody sees half of a medium, and in the end it is there as a whole or not."""
 
     def mounting() -> list[int]:
-        return [len(loops.mount_medium(disk, root=root).partitions) for _ in range(5)]
+        return [len(loops.mount_medium(disk, root=root, timeout=PATIENCE_SECONDS).partitions) for _ in range(5)]
 
     def unmounting() -> list[int]:
         for _ in range(5):
-            loops.unmount_medium(disk.stem, root=root)
+            loops.unmount_medium(disk.stem, root=root, timeout=PATIENCE_SECONDS)
             time.sleep(0.01)
         return [2]
 

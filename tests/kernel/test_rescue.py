@@ -13,6 +13,7 @@ import pytest
 from ntt_loops import Loops, RescueError
 from ntt_loops._kernel import new_names
 from tests.support import oracle, rawloop
+from tests.support.features import require_missing_data_told
 from tests.support.forked import forks
 from tests.support.fuse import fuse
 from tests.support.images import make_image
@@ -170,6 +171,7 @@ def test_the_number_is_nobody_elses_while_it_is_read(loops: Loops, device: Attac
 
 def test_what_cannot_be_read_is_named(loops: Loops, tmp_path: Path, file: Path) -> None:
     """By its place, and with the tool for what is broken."""
+    require_missing_data_told()
     image = new_image(tmp_path, size_bytes=SIZE_BYTES)
     device = by_losetup(image)
     os.truncate(image, 65536)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import functools
+import mmap
+import os
 import subprocess
 import tempfile
 from contextlib import contextmanager, suppress
@@ -88,6 +90,30 @@ def takes_past_the_end() -> bool:
         return True
 
 
+def require_missing_data_told() -> None:
+    """Skip the running test where what an image lost at its end is read as zeros: 6.1 for one."""
+    if not tells_missing_data():
+        pytest.skip("this kernel reads zeros where an image was cut short")
+
+
+@functools.cache
+def tells_missing_data() -> bool:
+    """Whether a read past the end of an image that was cut short fails (F63)."""
+    with _bound(sectors=16) as one:
+        os.truncate(rawloop.backing_file(one.number) or b"", 8 * tables.SECTOR)
+        return not _reads_zeros(one)
+
+
+def _reads_zeros(one: rawloop.Attachment) -> bool:
+    with rawloop.opened(one.node, os.O_RDONLY | os.O_DIRECT) as fd, mmap.mmap(-1, mmap.PAGESIZE) as page:
+        try:
+            return os.preadv(fd, [page], 8 * tables.SECTOR) > 0 and bytes(page) == bytes(len(page))
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return False
+
+
 def require_diskseq() -> None:
     """Skip the running test where attachments have no number: 5.10 for one."""
     if not has_diskseq():
@@ -102,9 +128,9 @@ def has_diskseq() -> bool:
 
 
 @contextmanager
-def _bound() -> Iterator[rawloop.Attachment]:
+def _bound(sectors: int = 1) -> Iterator[rawloop.Attachment]:
     with tempfile.NamedTemporaryFile() as image:
-        image.write(bytes(tables.SECTOR))
+        image.write(b"A" * sectors * tables.SECTOR)
         image.flush()
         with rawloop.attach(image.name) as one:
             yield one
