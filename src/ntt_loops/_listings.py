@@ -90,5 +90,13 @@ class Listings(HasWorld):
         """
         kernel = self._world().kernel
         found = find_holders(kernel, device_number(device))
-        is_it = not isinstance(device, LoopDevice) or Identity.of_device(device).is_bound(kernel)
+        is_it = not isinstance(device, LoopDevice) or self._is_there(Identity.of_device(device))
         return found if is_it else []  # what came after it on its number is somebody else's
+
+    def _is_there(self, identity: Identity) -> bool:
+        kernel = self._world().kernel
+        if identity.diskseq is not None:
+            return identity.is_bound(kernel)
+        from ntt_loops._medium import is_there  # noqa: PLC0415 - for old kernels
+
+        return is_there(kernel, identity, Deadline.after(TIMEOUT_SECONDS))

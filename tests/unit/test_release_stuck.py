@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -173,3 +174,13 @@ def test_what_is_stuck_does_not_hold_up_the_rest(
     with pytest.raises(DeviceBusyError):
         loops.release_all("disk-12", timeout=40)
     assert len(found) == 1
+
+
+def test_who_holds_a_device_that_is_stuck_is_told(kernel: AskedKernel, loops: Loops, server: Path) -> None:
+    """Without a diskseq too, where its storage is asked whether it is still that device."""
+    device = loops.attach_kept(new_image(server, 12))
+    reader = kernel.open(device.number)
+    kernel.hang(server)
+    assert [one.pid for one in loops.holders(device)] == [os.getpid()]
+    reader.close()
+    assert loops.holders(device) == []

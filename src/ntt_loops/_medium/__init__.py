@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ntt_loops._medium.candidates import Medium
+from ntt_loops._medium.device_finder import is_there
 from ntt_loops._medium.host import DeviceState, list_devices
 from ntt_loops._medium.idle import release_idle
 from ntt_loops._medium.listing import AttachmentState, MediumState, list_media
@@ -39,6 +40,7 @@ __all__ = [
     "RescuableImage",
     "Scope",
     "SweepReport",
+    "is_there",
     "list_devices",
     "list_media",
     "medium_meant",

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ntt_loops._medium.candidates import Candidate, pair
+from ntt_loops._medium.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ntt_loops._attachment import Identity
     from ntt_loops._backoff import Deadline
+    from ntt_loops._kernel import Kernel
     from ntt_loops._ledger import Record
     from ntt_loops._medium.reports import FoundBy
     from ntt_loops._medium.seen import Seen
@@ -45,3 +47,12 @@ def _way(seen: Seen, by_record: dict[int, Record]) -> FoundBy:
     if seen.number in by_record:
         return "ledger"
     return "device" if seen.tag is None else "tag"
+
+
+def is_there(kernel: Kernel, identity: Identity, deadline: Deadline) -> bool:
+    """Whether an attachment without a diskseq is still bound.
+
+    Its status must be asked for; where the storage does not answer, what sysfs tells must do.
+    """
+    seen = Survey(kernel, deadline, only=identity.number).look(probes=True)
+    return bool(DeviceFinder(identity).candidates(seen, []))
