@@ -42,7 +42,7 @@ def test_a_medium(loops: Loops, root: Path, image: Path, stand_in: Path, script:
     """The call does not wait for it: it fails, says so, and leaves neither mount nor device, folder nor process."""
     _write(stand_in, script)
     with pytest.raises(MountTimeoutError, match="killed") as caught:
-        loops.mount_medium(image, root=root, timeout=3)
+        loops.mount_medium(image, root=root, timeout=6)  # a quarter of it for blkid
     assert caught.value.partitions[0].status == "failed"
     assert not root.exists()
     assert is_clean(loops, root, image)

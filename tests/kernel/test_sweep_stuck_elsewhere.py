@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-TIMEOUT = 4.0
+TIMEOUT = 60.0
 #: By then a call with that deadline is over, or it never will be.
 NEVER_SECONDS = 120.0
 
