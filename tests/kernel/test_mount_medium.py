@@ -20,6 +20,7 @@ from ntt_loops import (
 )
 from tests.support import oracle, rawloop
 from tests.support.dirty import make_clean
+from tests.support.features import has_udev
 from tests.support.images import make_image
 from tests.support.media import autoclear, by_losetup, is_bound, new_id
 from tests.support.mountings import is_clean
@@ -343,6 +344,8 @@ def test_left_overs_of_an_id_that_is_no_hash(loops: Loops, root: Path, tmp_path:
     """Foreign devices of this file are found, whatever it is called."""
     image = make_image(tmp_path / f"{new_id()}.img", size_bytes=MIB)
     left = by_losetup(image)
+    if has_udev():
+        oracle.run("udevadm", "settle")  # while udev looks at it, it stays
     loops.mount_medium(image, root=root)
     assert not is_bound(left)
     loops.unmount_medium(image.stem, root=root)
