@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -157,8 +156,7 @@ def test_a_mount_with_an_open_file_stays(loops: Loops, image: Path, tmp_path: Pa
     with rawloop.opened(point / "folder/f"):
         with pytest.raises(DeviceBusyError) as caught:
             loops.release_all(image.stem, unmount=True, timeout=3)
-        # The last try, at the deadline, may have no time to end on a slow machine.
-        assert re.search("was not unmounted: .*(busy|did not end within 0.2 s)", "".join(caught.value.__notes__))
+        assert "busy" in "".join(caught.value.__notes__)
         assert _mount_points(tmp_path) == [point]
     loops.release_all(image.stem, unmount=True)
     assert not is_bound(device)

@@ -42,7 +42,7 @@ class PassingClock:
 
 
 class AskedKernel(MemoryKernel):
-    """Notes how long each question for a status may take; the server comes back before one of them."""
+    """Notes how long each question for a status may take."""
 
     def __init__(self, clock: PassingClock, *, diskseq: bool) -> None:
         """Take the clock, on which a question that is not answered takes its time."""

@@ -16,7 +16,7 @@ from ntt_loops._medium.records import Records
 from ntt_loops._medium.reports import LeftDevice, ReleaseReport
 from ntt_loops._medium.survey import Survey
 from ntt_loops._unmounting import rdevs_of, unmount_device
-from ntt_loops.errors import ImageWriteError
+from ntt_loops.errors import ImageWriteError, MountTimeoutError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,7 +202,10 @@ class Release:
         finally:
             with contextlib.suppress(StuckError):
                 self._kernel.close(handle, within=self._survey.within() if candidate.seen.hangs else None)
-        self._unmount_errors[candidate.number] = errors
+        # A last try, for which no time was left, says less than the one before it.
+        is_late = bool(errors) and all(isinstance(one, MountTimeoutError) for one in errors)
+        if not (is_late and self._unmount_errors.get(candidate.number)):
+            self._unmount_errors[candidate.number] = errors
         return count > 0
 
     def _conclude(self, stays: dict[int, tuple[Holder, ...]]) -> ReleaseReport:
